@@ -1,0 +1,228 @@
+"""What can be chosen by name: features, recipes, families, sources; a value, never a global registry."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from marketloop.core.errors import UsageError, unknown_name
+from marketloop.core.values import Matrix
+
+__all__ = ["Catalog", "Check", "Family", "Feature", "Learner", "Recipe"]
+
+Params = Mapping[str, Any]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One past-only quantity per (ticker, session).
+
+    Parameters
+    ----------
+    name : str
+        Column name, unique in the catalog.
+    family : str
+        ``trend``, ``momentum``, ... or ``plugin``.
+    lookback : int
+        How many bars *before* t the value depends on; with fewer the value is null.
+    expr : polars expression, or a function of the whole panel
+        An expression sees one ticker's bars in order of time (``.over("ticker")`` is added for it) with the columns
+        ``open, high, low, close, volume`` and, where the context feeds them, ``vix, spx, us10y, usd``.
+        A function receives the whole frame, sorted by (ticker, date), and returns one series aligned with it.
+    neutral : float, optional
+        Fill for 0/0 and gaps; None leaves them null.
+    source : str
+        What feeds it: ``bars``, ``market``, ``sector``, ``universe``.
+    low, high : float, optional
+        Declared range, inclusive; None is unbounded.
+    """
+
+    name: str
+    family: str
+    lookback: int
+    expr: pl.Expr | Callable[[pl.DataFrame], pl.Series]
+    neutral: float | None = None
+    source: str = "bars"
+    low: float | None = None
+    high: float | None = None
+    definition: str = ""
+
+    def __post_init__(self) -> None:
+        if self.lookback < 0:
+            raise UsageError(f'feature "{self.name}": look-back {self.lookback} is negative; expected bars before t')
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """An estimator that learns from a `Matrix` and can be taken apart into bytes."""
+
+    def fit(self, train: Matrix) -> Self:
+        """Learn from rows whose labels are known."""
+        ...
+
+    def predict(self, rows: Matrix) -> NDArray[np.float64]:
+        """Return class probabilities (n, classes), or values (n,)."""
+        ...
+
+    def parts(self) -> dict[str, bytes]:
+        """Return the fitted state as named files; never a pickle."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A way to make a learner.
+
+    Parameters
+    ----------
+    name : str
+        What settings call it.
+    build : function (params, seed, threads) -> Learner
+    defaults : mapping
+        Hyperparameters; `--set name=value` may change these and no others.
+    from_parts : function (parts) -> Learner
+        Inverse of ``Learner.parts``.
+    prepare : function (matrix) -> matrix
+        Stateless view of the rows, session by session (ranks within a session); nothing is fitted here.
+    grid : tuple of mappings
+        Settings that inner purged validation chooses among; ``({},)`` leaves nothing to choose.
+    """
+
+    name: str
+    build: Callable[[Params, int, int], Learner]
+    defaults: Params
+    from_parts: Callable[[Mapping[str, bytes]], Learner]
+    prepare: Callable[[Matrix], Matrix]
+    grid: tuple[Params, ...] = field(default=({},))
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A kind of model: what it predicts, with which recipes, and how its output is read.
+
+    Parameters
+    ----------
+    name : str
+    classes : names of the classes in order of their codes, or empty for a value
+    horizon : int
+        Default label horizon in sessions.
+    threshold : float
+        Default move, as a fraction, beyond which a label is BUY or SELL.
+    recipes : names of recipes, the fallback first
+    score : function (output of `Learner.predict`) -> (n,)
+        Directional score, higher is more bullish.
+    minimum_rows : int
+        Fewest labelled rows that a training needs.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    horizon: int
+    threshold: float
+    recipes: tuple[str, ...]
+    score: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    minimum_rows: int = 1000
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One named finding of an examination.
+
+    A hard check that fails refuses the candidate whatever else was found and cannot be forced.
+    """
+
+    name: str
+    value: float | None
+    threshold: float | None
+    passed: bool
+    hard: bool = False
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class Catalog:
+    """Everything that settings may name.
+
+    Built afresh from the same list wherever it is needed; a plugin is a module with one function,
+    ``register(catalog)``, that calls `add`.
+    """
+
+    features: dict[str, Feature] = field(default_factory=dict)
+    recipes: dict[str, Recipe] = field(default_factory=dict)
+    families: dict[str, Family] = field(default_factory=dict)
+    sources: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    universes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    conditions: dict[str, Callable[..., str | None]] = field(default_factory=dict)
+    checks: dict[str, Callable[..., Check]] = field(default_factory=dict)
+    plugins: dict[str, str] = field(default_factory=dict)
+
+    def add(self, *things: Feature | Recipe | Family) -> Catalog:
+        """Add features, recipes and families; a name that is taken raises `UsageError`."""
+        for thing in things:
+            shelf: dict[str, Any]
+            match thing:
+                case Feature():
+                    shelf = self.features
+                case Recipe():
+                    shelf = self.recipes
+                case Family():
+                    shelf = self.families
+                case _:
+                    raise UsageError(f"a catalog takes Feature, Recipe or Family, not {type(thing).__name__}")
+            self._put(shelf, type(thing).__name__.lower(), thing.name, thing)
+        return self
+
+    def add_source(self, name: str, build: Callable[..., Any]) -> Catalog:
+        """Add a data source: a function of its settings that returns an object with the `Source` protocol."""
+        return self._put(self.sources, "source", name, build)
+
+    def add_universe(self, name: str, tickers: tuple[str, ...]) -> Catalog:
+        """Add a named universe."""
+        return self._put(self.universes, "universe", name, tickers)
+
+    def add_condition(self, name: str, veto: Callable[..., str | None]) -> Catalog:
+        """Add a retraining condition: it returns None to agree, or the reason of its veto."""
+        return self._put(self.conditions, "condition", name, veto)
+
+    def add_check(self, name: str, check: Callable[..., Check]) -> Catalog:
+        """Add a gate check: a function of the scorecard that returns a `Check`."""
+        return self._put(self.checks, "check", name, check)
+
+    def feature(self, name: str) -> Feature:
+        """Return the feature called `name`."""
+        return _get(self.features, "feature", name)
+
+    def recipe(self, name: str) -> Recipe:
+        """Return the recipe called `name`."""
+        return _get(self.recipes, "recipe", name)
+
+    def family(self, name: str) -> Family:
+        """Return the family called `name`."""
+        return _get(self.families, "family", name)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the plugins' sources; it enters every training fingerprint."""
+        text = "\n".join(f"{name}={digest}" for name, digest in sorted(self.plugins.items()))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _put(self, shelf: dict[str, Any], kind: str, name: str, thing: Any) -> Catalog:
+        if name in shelf:
+            raise UsageError(f'the {kind} "{name}" exists already; choose another name')
+        shelf[name] = thing
+        return self
+
+
+def _get(shelf: Mapping[str, T], kind: str, name: str) -> T:
+    if name not in shelf:
+        raise unknown_name(kind, name, shelf)
+    return shelf[name]

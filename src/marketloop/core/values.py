@@ -1,0 +1,197 @@
+"""The values that travel between rooms: sessions, context, the training matrix."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from marketloop.core.errors import UsageError
+
+__all__ = ["BoolArray", "Context", "FloatArray", "IntArray", "Matrix", "Sessions", "StrategyConfig"]
+
+FloatArray = NDArray[np.floating[Any]]
+IntArray = NDArray[np.integer[Any]]
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyConfig:
+    """Periods of the configurable indicators, in bars.
+
+    Parameters
+    ----------
+    rsi_period : int, 2..100
+        Wilder period of `rsi` and everything derived from it.
+    volume_exhaustion_lookback_daily : int, 2..250
+        Bars averaged by `volume_spike` and `volume_vs_average`.
+    support_resistance_lookback_daily : int, 2..250
+        Previous bars searched by `support_distance` and `resistance_distance`.
+    """
+
+    rsi_period: int = 10
+    volume_exhaustion_lookback_daily: int = 20
+    support_resistance_lookback_daily: int = 20
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("rsi_period", 2, 100),
+            ("volume_exhaustion_lookback_daily", 2, 250),
+            ("support_resistance_lookback_daily", 2, 250),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+                raise UsageError(f"{name} = {value!r}: expected a whole number of bars from {low} to {high}")
+
+    @property
+    def key(self) -> str:
+        """Configuration key that travels with data, models and file names.
+
+        >>> StrategyConfig().key
+        'rsi10_vol20_support20'
+        """
+        return (
+            f"rsi{self.rsi_period}_vol{self.volume_exhaustion_lookback_daily}"
+            f"_support{self.support_resistance_lookback_daily}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """Trading days of one calendar, numbered from a fixed origin.
+
+    A session's number never depends on where somebody's data begin or end, so blocks anchored to it
+    (``number // 21``) stay where they are when history grows.
+
+    Parameters
+    ----------
+    calendar : str
+        Name of the calendar, e.g. ``XNYS``.
+    dates : array of datetime64[D], ascending, unique
+        Consecutive sessions.
+    first : int
+        Number of ``dates[0]``.
+    """
+
+    calendar: str
+    dates: NDArray[np.datetime64]
+    first: int = 0
+
+    def numbers(self, dates: Sequence[dt.date] | NDArray[np.datetime64] | pl.Series) -> IntArray:
+        """Return the session number (int32) of each date; raise `UsageError` naming the first date that is none."""
+        days = np.asarray(dates, dtype="datetime64[D]")
+        at = np.searchsorted(self.dates, days)
+        inside = at < len(self.dates)
+        good = inside & (self.dates[np.where(inside, at, 0)] == days)
+        if not good.all():
+            raise UsageError(f"{days[~good][0]} is not a session of the calendar {self.calendar}")
+        return (at + self.first).astype(np.int32)
+
+    def date(self, number: int) -> dt.date:
+        """Return the date of session `number`."""
+        at = number - self.first
+        if not 0 <= at < len(self.dates):
+            raise UsageError(f"session {number} lies outside the calendar {self.calendar} as loaded")
+        day: dt.date = self.dates[at].astype(object)
+        return day
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Market series as they were *known* at the close of each session of the universe's exchange.
+
+    Parameters
+    ----------
+    market : frame ``date, vix, spx, us10y, usd``
+        One row per session, null where nothing was known. Units: index points, points, percent, points.
+    sectors : frame ``ticker, sector``
+        Sector of each ticker; may be empty.
+    sector_prices : frame ``date, sector, close``
+        Price of each sector's ETF, as known; may be empty.
+    """
+
+    market: pl.DataFrame
+    sectors: pl.DataFrame
+    sector_prices: pl.DataFrame
+
+    @classmethod
+    def empty(cls) -> Context:
+        """Return the context of a project that has no market series."""
+        number = pl.Float64()
+        return cls(
+            market=pl.DataFrame(
+                schema={"date": pl.Date(), "vix": number, "spx": number, "us10y": number, "usd": number}
+            ),
+            sectors=pl.DataFrame(schema={"ticker": pl.String(), "sector": pl.String()}),
+            sector_prices=pl.DataFrame(schema={"date": pl.Date(), "sector": pl.String(), "close": number}),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Features and labels, point in time, sorted by (session, ticker).
+
+    Parameters
+    ----------
+    X : float32 (n, k)
+        Features after fill; NaN where nothing was known.
+    names : k feature names
+        In the order of the columns of `X`.
+    session, ticker : int32 (n,), int32 (n,)
+        Session number of the row, and the position of its ticker in `tickers`.
+    tickers : names of the tickers
+    label : float32 (n,)
+        Class code (SELL 0, HOLD 1, BUY 2) or value; NaN while the outcome is not known.
+    target : float32 (n,)
+        What a rank learner aims at: the neutralised forward return as a rank in its session, -0.5..0.5.
+    known_on : int32 (n,)
+        Session at whose close the label is known; the largest int32 while it is not.
+    weight : float32 (n,)
+        Sample weight, mean 1.
+    missing : float32 (s, k) with `missing_sessions` int32 (s,) and `missing_rows` int32 (s,)
+        Per session, how many rows lacked the feature before any fill, and how many rows there were.
+    fingerprint : str
+        Hash of data version, catalog, strategy and label that made it.
+    """
+
+    X: NDArray[np.float32]
+    names: tuple[str, ...]
+    session: NDArray[np.int32]
+    ticker: NDArray[np.int32]
+    tickers: tuple[str, ...]
+    label: NDArray[np.float32]
+    target: NDArray[np.float32]
+    known_on: NDArray[np.int32]
+    weight: NDArray[np.float32]
+    missing: NDArray[np.float32]
+    missing_sessions: NDArray[np.int32]
+    missing_rows: NDArray[np.int32]
+    fingerprint: str = ""
+    notes: tuple[str, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.session)
+
+    def take(self, rows: BoolArray | IntArray | slice) -> Matrix:
+        """Return the matrix of the selected `rows` (order kept; a slice copies nothing)."""
+        return Matrix(
+            X=self.X[rows],
+            names=self.names,
+            session=self.session[rows],
+            ticker=self.ticker[rows],
+            tickers=self.tickers,
+            label=self.label[rows],
+            target=self.target[rows],
+            known_on=self.known_on[rows],
+            weight=self.weight[rows],
+            missing=self.missing,
+            missing_sessions=self.missing_sessions,
+            missing_rows=self.missing_rows,
+            fingerprint=self.fingerprint,
+            notes=self.notes,
+        )
