@@ -42,6 +42,15 @@ class Feature:
         What feeds it: ``bars``, ``market``, ``sector``, ``universe``.
     low, high : float, optional
         Declared range, inclusive; None is unbounded.
+    over : str
+        Whose rows an expression sees, in order of time: ``ticker`` its bars (the default), ``market`` the sessions of
+        the context's market frame, ``universe`` the sessions of the bars with the columns ``advancers, decliners,
+        tickers``; or ``session`` the tickers of one session, as a second pass over the values of `base`.
+    shared : mapping of name to polars expression
+        Series per ticker that `expr` may read by name besides the bars; they may read each other, and are computed once
+        however many features read them.
+    base : Feature, optional
+        The feature whose values a second pass reads, by name.
     """
 
     name: str
@@ -53,6 +62,9 @@ class Feature:
     low: float | None = None
     high: float | None = None
     definition: str = ""
+    over: str = "ticker"
+    shared: Mapping[str, pl.Expr] = field(default_factory=dict)
+    base: Feature | None = None
 
     def __post_init__(self) -> None:
         if self.lookback < 0:
@@ -69,6 +81,10 @@ class Learner(Protocol):
 
     def predict(self, rows: Matrix) -> NDArray[np.float64]:
         """Return class probabilities (n, classes), or values (n,)."""
+        ...
+
+    def importance(self) -> dict[str, float]:
+        """Return the share of each feature, summing to 1 (to 0 when nothing was learned)."""
         ...
 
     def parts(self) -> dict[str, bytes]:
@@ -89,8 +105,8 @@ class Recipe:
         Hyperparameters; `--set name=value` may change these and no others.
     from_parts : function (parts) -> Learner
         Inverse of ``Learner.parts``.
-    prepare : function (matrix) -> matrix
-        Stateless view of the rows, session by session (ranks within a session); nothing is fitted here.
+    needs_ranks : bool
+        Whether the learner reads ``Matrix.ranks``.
     grid : tuple of mappings
         Settings that inner purged validation chooses among; ``({},)`` leaves nothing to choose.
     """
@@ -99,7 +115,7 @@ class Recipe:
     build: Callable[[Params, int, int], Learner]
     defaults: Params
     from_parts: Callable[[Mapping[str, bytes]], Learner]
-    prepare: Callable[[Matrix], Matrix]
+    needs_ranks: bool = False
     grid: tuple[Params, ...] = field(default=({},))
     description: str = ""
 
@@ -164,6 +180,7 @@ class Catalog:
     conditions: dict[str, Callable[..., str | None]] = field(default_factory=dict)
     checks: dict[str, Callable[..., Check]] = field(default_factory=dict)
     plugins: dict[str, str] = field(default_factory=dict)
+    plugin_features: tuple[str, ...] = ()
 
     def add(self, *things: Feature | Recipe | Family) -> Catalog:
         """Add features, recipes and families; a name that is taken raises `UsageError`."""

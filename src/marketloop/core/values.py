@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from marketloop.core.errors import UsageError
+from marketloop.core.errors import RefusedError, UsageError
 
 __all__ = ["BoolArray", "Context", "FloatArray", "IntArray", "Matrix", "Sessions", "StrategyConfig"]
 
@@ -157,6 +157,8 @@ class Matrix:
         Per session, how many rows lacked the feature before any fill, and how many rows there were.
     fingerprint : str
         Hash of data version, catalog, strategy and label that made it.
+    ranks : float32 (n, k), optional
+        Each feature as a rank within its session, -0.5..0.5, 0 where it is missing or the same for all.
     """
 
     X: NDArray[np.float32]
@@ -172,13 +174,14 @@ class Matrix:
     missing_sessions: NDArray[np.int32]
     missing_rows: NDArray[np.int32]
     fingerprint: str = ""
-    notes: tuple[str, ...] = field(default=())
+    ranks: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.session)
 
     def take(self, rows: BoolArray | IntArray | slice) -> Matrix:
-        """Return the matrix of the selected `rows` (order kept; a slice copies nothing)."""
+        """Return the matrix of the selected `rows` (order kept; rows that stand together are a view, not a copy)."""
+        rows = _as_slice(rows)
         return Matrix(
             X=self.X[rows],
             names=self.names,
@@ -193,5 +196,31 @@ class Matrix:
             missing_sessions=self.missing_sessions,
             missing_rows=self.missing_rows,
             fingerprint=self.fingerprint,
-            notes=self.notes,
+            ranks=None if self.ranks is None else self.ranks[rows],
         )
+
+    def select(self, names: Sequence[str]) -> Matrix:
+        """Return the matrix with the features `names`, in that order; unknown names raise `RefusedError`."""
+        if tuple(names) == self.names:
+            return self
+        absent = [name for name in names if name not in self.names]
+        if absent:
+            raise RefusedError(
+                f"feature mismatch: the rows lack {', '.join(absent)}; compute the set the model was trained on"
+            )
+        at = [self.names.index(name) for name in names]
+        return replace(
+            self,
+            X=self.X[:, at],
+            names=tuple(names),
+            missing=self.missing[:, at],
+            ranks=None if self.ranks is None else self.ranks[:, at],
+        )
+
+
+def _as_slice(rows: BoolArray | IntArray | slice) -> BoolArray | IntArray | slice:
+    if isinstance(rows, slice) or rows.dtype != np.bool_:
+        return rows
+    at = np.flatnonzero(rows)
+    together = len(at) > 0 and int(at[-1] - at[0]) + 1 == len(at)
+    return slice(int(at[0]), int(at[-1]) + 1) if together else rows

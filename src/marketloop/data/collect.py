@@ -1,0 +1,241 @@
+"""Brings the store up to date with a source: only what is missing, batch by batch, nothing lost when interrupted."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from marketloop.core.errors import FailedError, UsageError
+from marketloop.core.values import Sessions
+from marketloop.data.quality import Quality, QualityReport, merge_reports, screen
+from marketloop.data.quality_warnings import panel_warnings
+from marketloop.data.sources.protocol import Source
+from marketloop.data.store import DeltaBarStore
+from marketloop.data.views import write_metadata
+
+__all__ = ["PREROLL", "Collected", "collect"]
+
+PREROLL: Final = 272
+"""Sessions fetched before the start: the longest look-back of a feature."""
+
+REASKED: Final = 5
+"""Last stored sessions that are asked for again, so that revisions are noticed."""
+
+_BATCH: Final = 128
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What one `collect` did.
+
+    Parameters
+    ----------
+    version : int or None
+        Version of the bars afterwards; None where the store is still empty.
+    new_rows : int
+        Bars that were not stored before.
+    revised_rows : int
+        Stored bars that the source now gives differently.
+    tickers : tuple of str
+        Tickers asked for.
+    failures : mapping
+        Ticker or file to the reason for which nothing came.
+    report : QualityReport
+        Over the rows that were fetched; warnings over the whole stored history of these tickers.
+    up_to_date : bool
+        Nothing was new and nothing failed.
+    """
+
+    version: int | None
+    new_rows: int
+    revised_rows: int
+    tickers: tuple[str, ...]
+    failures: Mapping[str, str]
+    report: QualityReport
+    up_to_date: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Tickers that lack the same sessions: `first` on, where the store's last bars are asked for again."""
+
+    tickers: tuple[str, ...]
+    first: dt.date
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What one batch brought."""
+
+    report: QualityReport
+    failures: Mapping[str, str]
+    warnings: tuple[Mapping[str, Any], ...]
+    new_rows: int
+    revised_rows: int
+
+
+def collect(
+    source: Source,
+    store: DeltaBarStore,
+    *,
+    sessions: Sessions,
+    tickers: Sequence[str] | None = None,
+    start: dt.date | None = None,
+    end: dt.date | None = None,
+    at: dt.datetime | None = None,
+    on_progress: Progress | None = None,
+) -> Collected:
+    """Fetch what the store lacks, examine it, and store it.
+
+    Tickers go in batches; each batch is examined and stored before the next is fetched, so that an interrupted run
+    keeps what it has and the next one goes on from there. A ticker whose last stored bars were revised is fetched
+    anew from its first day, since an adjusted history moves as a whole.
+
+    Parameters
+    ----------
+    source, store : where bars come from and go to
+    sessions : Sessions
+        Calendar of the exchange, spanning everything that may be asked for.
+    tickers : sequence of str, optional
+        Default: all tickers of the source.
+    start, end : date, optional
+        First and last day wanted; `PREROLL` sessions before `start` are fetched too. Default: all of `sessions`.
+    at : datetime, optional
+        The time now, recorded in the metadata.
+    on_progress : function (tickers done, tickers in all), optional
+
+    Raises
+    ------
+    UsageError
+        The source's adjustment differs from that of the stored bars, or the calendar does not fit.
+    FailedError
+        The store failed, or the source gave nothing at all.
+    """
+    _refuse_other_adjustment(source, store)
+    wanted = tuple(dict.fromkeys(tickers if tickers is not None else source.tickers()))
+    if not wanted:
+        raise UsageError(f"the source {source.name} has no tickers; name some with --tickers")
+    first, last = _first_day(sessions, start), min(end or dt.date.max, sessions.dates[-1].astype(object))
+    done: list[_Done] = []
+    count = 0
+    for batch in _batches(store, wanted, sessions, first, last):
+        done.append(_collect_batch(source, store, batch, sessions=sessions, first=first, last=last))
+        count += len(batch.tickers)
+        if on_progress is not None:
+            on_progress(count, len(wanted))
+    collected = _sum_up(store, wanted, done, sessions)
+    if collected.version is None:
+        raise FailedError(_nothing_came(source, collected.failures))
+    write_metadata(store, source, at)
+    return collected
+
+
+def _first_day(sessions: Sessions, start: dt.date | None) -> dt.date:
+    at = 0 if start is None else int(sessions.dates.searchsorted(np.datetime64(start))) - PREROLL
+    day: dt.date = sessions.dates[max(at, 0)].astype(object)
+    return day
+
+
+def _batches(
+    store: DeltaBarStore, tickers: Sequence[str], sessions: Sessions, first: dt.date, last: dt.date
+) -> Iterator[_Batch]:
+    coverage = {ticker: (begins, ends) for ticker, begins, ends, _ in store.coverage().iter_rows()}
+    asked = store.asked()
+    missing: dict[dt.date, list[str]] = {}
+    for ticker in tickers:
+        begins, ends = coverage.get(ticker, (None, None))
+        known = begins is not None and (begins <= first or asked.get(ticker, dt.date.max) <= first)
+        since = max(first, _sessions_before(sessions, ends, REASKED)) if known else first
+        missing.setdefault(min(since, last), []).append(ticker)
+    for since, group in sorted(missing.items()):
+        for at in range(0, len(group), _BATCH):
+            yield _Batch(tuple(group[at : at + _BATCH]), since)
+
+
+def _sessions_before(sessions: Sessions, day: dt.date, count: int) -> dt.date:
+    at = int(sessions.dates.searchsorted(np.datetime64(day), side="right")) - count
+    earlier: dt.date = sessions.dates[max(at, 0)].astype(object)
+    return earlier
+
+
+def _collect_batch(
+    source: Source, store: DeltaBarStore, batch: _Batch, *, sessions: Sessions, first: dt.date, last: dt.date
+) -> _Done:
+    done = _fetch_batch(source, store, batch, sessions=sessions, last=last)
+    revised = tuple(w["ticker"] for w in done.warnings if w["rule"] == "revision" and w["ticker"] in batch.tickers)
+    if revised and batch.first > first:
+        again = _fetch_batch(source, store, _Batch(revised, first), sessions=sessions, last=last)
+        return _Done(
+            merge_reports((done.report, again.report)),
+            {**done.failures, **again.failures},
+            done.warnings,
+            done.new_rows + again.new_rows,
+            done.revised_rows + again.revised_rows,
+        )
+    return done
+
+
+def _fetch_batch(source: Source, store: DeltaBarStore, batch: _Batch, *, sessions: Sessions, last: dt.date) -> _Done:
+    try:
+        fetched = source.fetch(batch.tickers, batch.first, last)
+    except FailedError as error:
+        return _Done(QualityReport(0, 0, 0), dict.fromkeys(batch.tickers, str(error)), (), 0, 0)
+    previous = store.read(tickers=batch.tickers, start=batch.first, end=last)
+    quality = screen(fetched.bars, sessions, previous=previous)
+    fresh = quality.accepted.join(previous, on=["ticker", "date"], how="anti").height
+    revised = sum(int(w["count"]) for w in quality.report.warnings if w["rule"] == "revision")
+    _store(store, quality, source)
+    answered = [ticker for ticker in batch.tickers if ticker not in fetched.failures]
+    store.put_asked(answered, batch.first)
+    return _Done(quality.report, fetched.failures, (*fetched.warnings, *quality.report.warnings), fresh, revised)
+
+
+def _store(store: DeltaBarStore, quality: Quality, source: Source) -> None:
+    # Quarantine first: were the run killed in between, the next one would find both halves missing or only the bars.
+    if not quality.quarantined.is_empty():
+        store.put_quarantine(quality.quarantined)
+    if not quality.accepted.is_empty():
+        metadata = {"source": source.name, "adjustment": source.adjustment}
+        store.merge(quality.accepted, metadata=metadata)
+
+
+def _sum_up(store: DeltaBarStore, wanted: tuple[str, ...], done: Sequence[_Done], sessions: Sessions) -> Collected:
+    failures = {name: reason for part in done for name, reason in part.failures.items()}
+    findings = {json.dumps(dict(w), sort_keys=True): w for part in done for w in part.warnings}
+    first, last = sessions.dates[0].astype(object), sessions.dates[-1].astype(object)
+    history = panel_warnings(store.read(tickers=wanted, start=first, end=last), sessions)
+    total = merge_reports(part.report for part in done)
+    report = QualityReport(total.rows, total.accepted, total.quarantined, total.rules, (*findings.values(), *history))
+    new, revised = sum(part.new_rows for part in done), sum(part.revised_rows for part in done)
+    return Collected(
+        version=store.version,
+        new_rows=new,
+        revised_rows=revised,
+        tickers=wanted,
+        failures=failures,
+        report=report,
+        up_to_date=new == 0 and revised == 0 and not failures,
+    )
+
+
+def _refuse_other_adjustment(source: Source, store: DeltaBarStore) -> None:
+    stored = store.metadata().get("adjustment") if store.version is not None else None
+    if stored is not None and stored != source.adjustment:
+        raise UsageError(
+            f'the source {source.name} adjusts prices by "{source.adjustment}", the stored bars by "{stored}": '
+            "they cannot be mixed; collect into a new project, or remove its folder data"
+        )
+
+
+def _nothing_came(source: Source, failures: Mapping[str, str]) -> str:
+    if not failures:
+        return f"the source {source.name} gave no usable bar; look at the quarantine with `marketloop quality`"
+    name, reason = next(iter(failures.items()))
+    return f"the source {source.name} gave no bars: {name}: {reason}"

@@ -1,0 +1,182 @@
+"""One Delta table in one folder: atomic writes, versions that stay readable, and errors that say what to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake.exceptions import DeltaError
+
+from marketloop.core.errors import FailedError, UsageError
+
+__all__ = ["DeltaFolder"]
+
+_FILES_BEFORE_COMPACTION: Final = 64
+
+_FOREVER: Final = "interval 36500 days"
+
+_KEEP_HISTORY: Final = {
+    "delta.logRetentionDuration": _FOREVER,
+    "delta.deletedFileRetentionDuration": _FOREVER,
+    "delta.enableExpiredLogCleanup": "false",
+}
+
+_METADATA_KEY: Final = "marketloop"
+
+
+class DeltaFolder:
+    """A Delta table with a fixed schema.
+
+    Parameters
+    ----------
+    path : folder
+        Need not exist; the first write makes it.
+    schema : mapping of column to type
+    """
+
+    def __init__(self, path: Path, schema: Mapping[str, pl.DataType]) -> None:
+        self.path = path
+        self.schema = dict(schema)
+
+    @property
+    def version(self) -> int | None:
+        """The present version; None before the first write."""
+        table = self._table()
+        return None if table is None else int(table.version())
+
+    def read(
+        self,
+        keep: pl.Expr | None = None,
+        *,
+        version: int | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pl.DataFrame:
+        """Return the rows of which `keep` is true, in no order; nothing where the table does not exist."""
+        names = list(columns or self.schema)
+        table = self._table(version)
+        if table is None:
+            return pl.DataFrame(schema={name: self.schema[name] for name in names})
+        with self._explained("read"):
+            self._check_files(table)
+            frame = pl.scan_delta(table)
+            frame = frame if keep is None else frame.filter(keep)
+            return frame.select(pl.col(name).cast(self.schema[name]) for name in names).collect()
+
+    def write(self, rows: pl.DataFrame, keys: Sequence[str], *, inserts_only: bool, metadata: Mapping[str, Any]) -> int:
+        """Insert `rows`, or replace the stored rows with the same `keys`, in one commit; return the version.
+
+        Without rows nothing is written, except that a table that does not exist is made.
+        """
+        table = self._table()
+        if table is not None and rows.is_empty():
+            return int(table.version())
+        properties = _properties(metadata)
+        with self._explained("write"):
+            if table is None or inserts_only:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                write_deltalake(
+                    str(self.path) if table is None else table,
+                    rows.select(*self.schema),
+                    mode="append",
+                    configuration=_KEEP_HISTORY if table is None else None,
+                    commit_properties=properties,
+                )
+            else:
+                same = " AND ".join(f'kept."{key}" = new."{key}"' for key in keys)
+                merger = table.merge(
+                    rows.select(*self.schema),
+                    same,
+                    source_alias="new",
+                    target_alias="kept",
+                    commit_properties=properties,
+                )
+                merger.when_matched_update_all().when_not_matched_insert_all().execute()
+            table = DeltaTable(str(self.path))
+            if len(table.file_uris()) > _FILES_BEFORE_COMPACTION:
+                table.optimize.compact(commit_properties=properties)
+            return int(table.version())
+
+    def replace(self, rows: pl.DataFrame) -> int:
+        """Replace the whole content in one commit; return the version."""
+        with self._explained("write"):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_deltalake(
+                str(self.path),
+                rows.select(*self.schema),
+                mode="overwrite",
+                configuration=_KEEP_HISTORY if self._table() is None else None,
+            )
+            return int(DeltaTable(str(self.path)).version())
+
+    def metadata(self, version: int | None = None) -> dict[str, Any]:
+        """Return what was recorded with `version` (default: the present one)."""
+        table = self._table(version)
+        if table is None:
+            return {}
+        with self._explained("read"):
+            # The library numbers a history from the version that is loaded, so it is asked of the newest one.
+            newest = DeltaTable(str(self.path))
+            back = newest.version() - table.version()
+            commits = newest.history(back + 1)
+            found: dict[str, Any] = json.loads(commits[back].get(_METADATA_KEY, "{}"))
+            return found
+
+    def _table(self, version: int | None = None) -> DeltaTable | None:
+        with self._explained("read"):
+            if not (self.path / "_delta_log").is_dir():
+                if version is not None:
+                    raise UsageError(f'"{self.path}" has no version {version}: it is empty; run `marketloop collect`')
+                return None
+            table = DeltaTable(str(self.path))
+            if version is None or version == table.version():
+                return table
+            if not 0 <= version < table.version():
+                raise UsageError(f'"{self.path}" has no version {version}; expected 0 to {table.version()}')
+            return DeltaTable(str(self.path), version=version)
+
+    def _check_files(self, table: DeltaTable) -> None:
+        """Compare the sizes of the files with those in the log: reading half a file can panic."""
+        added = pl.DataFrame(table.get_add_actions(flatten=True))
+        for name, size in added.select("path", "size_bytes").iter_rows():
+            file = self.path / name
+            found = file.stat().st_size if file.is_file() else None
+            if found != size:
+                state = "is missing" if found is None else f"has {found} bytes instead of {size}"
+                raise OSError(f"{name} {state}")
+
+    @contextmanager
+    def _explained(self, deed: str) -> Iterator[None]:
+        try:
+            yield
+        except (DeltaError, OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+            raise FailedError(f'cannot {deed} the table "{self.path}": {_cause(error)}') from error
+
+
+def _upsert(table: DeltaTable, rows: pl.DataFrame, keys: Sequence[str], properties: CommitProperties) -> None:
+    same = " AND ".join(f'kept."{key}" = new."{key}"' for key in keys)
+    merger = table.merge(rows, same, source_alias="new", target_alias="kept", commit_properties=properties)
+    merger.when_matched_update_all().when_not_matched_insert_all().execute()
+
+
+def _properties(metadata: Mapping[str, Any]) -> CommitProperties:
+    text = json.dumps(metadata, sort_keys=True, default=str)
+    return CommitProperties(custom_metadata={_METADATA_KEY: text})
+
+
+def _cause(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    lower = text.lower()
+    if "no space left" in lower or "os error 28" in lower or "quota" in lower:
+        return "the disk is full; free some space and run the command again, nothing was half-written"
+    if "read-only file system" in lower or "permission denied" in lower or "os error 13" in lower:
+        return "the folder is not writable; make it writable or choose another project directory"
+    if "not a directory" in lower or "file exists" in lower:
+        return "a file stands where a folder is needed; move it away"
+    if "commit failed" in lower or "concurrent" in lower or "conflict" in lower:
+        return "another process wrote to it at the same time; run the command again"
+    return f"it is damaged ({text[:160]}); restore it from a backup, or remove the folder and collect again"

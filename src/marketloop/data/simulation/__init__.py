@@ -1,0 +1,1 @@
+"""Simulated markets with known truth: shocks, bars, a planted signal, and what the generator itself expects."""

@@ -1,0 +1,338 @@
+"""The append-only walk-forward of a recipe: what its models said about sessions that they had not seen.
+
+A stream belongs to one slot (family, configuration) and one complete recipe. Sessions are cut into blocks of R,
+anchored to the calendar; the model of a block is made by the complete recipe, nomination included, from rows whose
+labels were known before the block began. A score, once written, is never computed again:
+
+    block b-1        block b          block b+1
+    [ scored ]       [ scored ]       [ open: scored as sessions arrive ]
+    ^ known before   ^ known before   ^ known before: model and nominee are fixed here
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from marketloop.core.catalog import Family, Learner
+from marketloop.core.errors import FailedError
+from marketloop.core.values import Matrix
+from marketloop.dataset import LabelSpec, feature_names_kept, with_ranks
+from marketloop.evaluation.nomination import Contender, FoldRecord, Span, missing_folds, nominate, score_fold
+from marketloop.evaluation.rank_ic import SMALL_UNIVERSE
+from marketloop.evaluation.splits import known_before
+from marketloop.labels import Panel
+
+__all__ = ["Block", "Fitted", "Stream", "StreamSpec", "advance", "advance_folds", "fit_nominee", "grid_of"]
+
+LEAST_SESSIONS = 250
+ENOUGH_ROWS = 10_000
+ENOUGH_SESSIONS = 500
+PMap = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSpec:
+    """The complete recipe of a slot: everything that decides which model a block gets.
+
+    Parameters
+    ----------
+    family : Family
+    contenders : tuple of Contender
+        Recipes with their settings, the fallback first; inner purged validation nominates one for each block.
+    label : LabelSpec
+    feature_set, config_key : str
+    block : int
+        R, sessions per block.
+    validation : int
+        Sessions per inner validation fold.
+    """
+
+    family: Family
+    contenders: tuple[Contender, ...]
+    label: LabelSpec
+    feature_set: str
+    config_key: str
+    block: int = 21
+    validation: int = 126
+    seed: int = 0
+    threads: int = 1
+
+    @property
+    def fingerprint(self) -> str:
+        """Name of the stream: another recipe, label, feature set or block length is another stream."""
+        document = {
+            "family": self.family.name,
+            "contenders": [contender.key for contender in self.contenders],
+            "label": [self.label.horizon, self.label.threshold],
+            "features": self.feature_set,
+            "config": self.config_key,
+            "block": self.block,
+            "validation": self.validation,
+            "seed": self.seed,
+        }
+        return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """How one block came by its model; `prior` are the class shares of its training rows."""
+
+    number: int
+    nominee: str
+    train_through: int
+    rows: int
+    prior: tuple[float, ...]
+    features: tuple[str, ...]
+    dropped: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A learner with what is needed to use it: which contender it is and which features were kept."""
+
+    contender: Contender
+    learner: Learner
+    block: Block
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """What has been said so far.
+
+    Parameters
+    ----------
+    fingerprint : str
+        Of the spec that made it.
+    scores : frame ``session, ticker, block, score, tilt, p0, p1, ...``
+        One row per (session, ticker), in order.
+    blocks, folds : tuples
+        Records of blocks and of inner validation folds, in order of time.
+    open_model : Fitted, optional
+        Model of the newest block, which scores the sessions that are still to come in it.
+    """
+
+    fingerprint: str
+    scores: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SCORE_SCHEMA))
+    blocks: tuple[Block, ...] = ()
+    folds: tuple[FoldRecord, ...] = ()
+    open_model: Fitted | None = None
+
+    @property
+    def last_session(self) -> int | None:
+        """Newest session scored, or None."""
+        return None if self.scores.is_empty() else int(self.scores["session"].max())  # type: ignore[arg-type]
+
+
+SCORE_SCHEMA: Mapping[str, pl.DataType] = {
+    "session": pl.Int32(),
+    "ticker": pl.String(),
+    "block": pl.Int32(),
+    "score": pl.Float64(),
+    "tilt": pl.Float64(),
+    "p0": pl.Float32(),
+    "p1": pl.Float32(),
+    "p2": pl.Float32(),
+}
+
+
+def advance(
+    stream: Stream,
+    matrix: Matrix,
+    panel: Panel,
+    spec: StreamSpec,
+    *,
+    pmap: PMap = map,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Stream:
+    """Append every session of `matrix` that `stream` has not scored yet.
+
+    What was scored before is neither read nor changed; running it twice on the same data appends nothing.
+
+    Raises
+    ------
+    FailedError
+        When `stream` was made by another spec.
+    """
+    if stream.fingerprint != spec.fingerprint:
+        raise FailedError(
+            f"stream {stream.fingerprint} belongs to another recipe than {spec.fingerprint}: open a new stream instead"
+        )
+    matrix = with_ranks(matrix) if any(c.recipe.needs_ranks for c in spec.contenders) else matrix
+    wanted = _blocks_to_score(stream, matrix, spec)
+    if not wanted:
+        return stream
+    before = max(wanted) * spec.block
+    folds = advance_folds(stream.folds, matrix, panel, spec, before=before, pmap=pmap, on_progress=on_progress)
+    stream = replace(stream, folds=folds)
+    work = _BlockWork(matrix, spec, stream)
+    for done, (fitted, scores) in enumerate(pmap(work, wanted), start=1):
+        fresh = not any(block.number == fitted.block.number for block in stream.blocks)
+        stream = replace(
+            stream,
+            scores=pl.concat([stream.scores, scores]),
+            blocks=(*stream.blocks, fitted.block) if fresh else stream.blocks,
+            open_model=fitted,
+        )
+        _tell(on_progress, done, len(wanted))
+    return stream
+
+
+def advance_folds(
+    folds: tuple[FoldRecord, ...],
+    matrix: Matrix,
+    panel: Panel,
+    spec: StreamSpec,
+    *,
+    before: int,
+    pmap: PMap = map,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> tuple[FoldRecord, ...]:
+    """Return `folds` with every inner validation fold that was known before session `before` and is not among them."""
+    jobs = missing_folds(folds, matrix, spec.contenders, length=spec.validation, before=before)
+    records: list[FoldRecord] = []
+    for record in pmap(_FoldWork(matrix, panel, spec), jobs):
+        records.append(record)
+        _tell(on_progress, len(records), len(jobs))
+    return (*folds, *records)
+
+
+def fit_nominee(matrix: Matrix, spec: StreamSpec, folds: Sequence[FoldRecord], start: int) -> Fitted:
+    """Make the model that the complete recipe makes at the close of session ``start - 1``."""
+    train = matrix.take(known_before(matrix, start))
+    contender = nominate(folds, spec.contenders, before=start)
+    kept = feature_names_kept(train)
+    learner = contender.build(spec.seed, spec.threads).fit(train.select(kept))
+    codes = train.label[np.isfinite(train.label)].astype(int)
+    classes = max(len(spec.family.classes), 1)
+    prior = np.bincount(codes, weights=None, minlength=classes) / max(len(codes), 1)
+    block = Block(
+        number=start // spec.block,
+        nominee=contender.key,
+        train_through=start - 1,
+        rows=len(train),
+        prior=tuple(float(p) for p in prior),
+        features=kept,
+        dropped=tuple(name for name in matrix.names if name not in kept),
+    )
+    return Fitted(contender, learner, block)
+
+
+def grid_of(scores: pl.DataFrame, panel: Panel, column: str = "score") -> Array:
+    """Arrange a column of a stream's scores as (T, N) on the sessions and tickers of `panel`."""
+    grid = np.full(panel.close.shape, np.nan)
+    if scores.is_empty():
+        return grid
+    tickers = pl.Series(panel.tickers)
+    frame = scores.filter(
+        pl.col("ticker").is_in(tickers.implode()) & pl.col("session").is_between(panel.first, panel.last)
+    )
+    rows = panel.rows_of(frame["session"].to_numpy())
+    columns = tickers.search_sorted(frame["ticker"]).to_numpy().astype(np.intp)
+    grid[rows, columns] = frame[column].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    return grid
+
+
+@dataclass(frozen=True, slots=True)
+class _FoldWork:
+    matrix: Matrix
+    panel: Panel
+    spec: StreamSpec
+
+    def __call__(self, job: tuple[int, Contender]) -> FoldRecord:
+        number, contender = job
+        spec = self.spec
+        return score_fold(
+            self.matrix,
+            self.panel,
+            contender,
+            Span(number, spec.validation, spec.label.horizon),
+            score=spec.family.score,
+            seed=spec.seed,
+            threads=spec.threads,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _BlockWork:
+    matrix: Matrix
+    spec: StreamSpec
+    stream: Stream
+
+    def __call__(self, number: int) -> tuple[Fitted, pl.DataFrame]:
+        start = number * self.spec.block
+        fitted = self._model(number, start)
+        last = self.stream.last_session
+        inside = (self.matrix.session >= start) & (self.matrix.session < start + self.spec.block)
+        fresh = inside if last is None else inside & (self.matrix.session > last)
+        return fitted, _score(fitted, self.matrix.take(fresh), self._scale(fitted, start), self.spec)
+
+    def _model(self, number: int, start: int) -> Fitted:
+        kept = self.stream.open_model
+        if kept is not None and kept.block.number == number:
+            return kept
+        return fit_nominee(self.matrix, self.spec, self.stream.folds, start)
+
+    def _scale(self, fitted: Fitted, start: int) -> tuple[float, float] | None:
+        """Median and 99 % quantile of the size of the score on training rows: needed by small universes only."""
+        if len(self.matrix.tickers) >= SMALL_UNIVERSE:
+            return None
+        train = self.matrix.take(known_before(self.matrix, start))
+        score = self.spec.family.score(fitted.learner.predict(train.select(fitted.block.features)))
+        centre = float(np.median(score))
+        return centre, float(np.quantile(np.abs(score - centre), 0.99))
+
+
+def _score(fitted: Fitted, rows: Matrix, scale: tuple[float, float] | None, spec: StreamSpec) -> pl.DataFrame:
+    output = fitted.learner.predict(rows.select(fitted.block.features))
+    if not np.isfinite(output).all():
+        raise FailedError(f"the recipe {fitted.contender.key} predicted NaN or infinity: mend or disable the recipe")
+    score = spec.family.score(output)
+    tilt = np.full(len(rows), np.nan)
+    if scale is not None and scale[1] > 0:
+        tilt = np.clip((score - scale[0]) / scale[1], -1, 1)
+    classes = output if output.ndim == 2 else np.full((len(rows), 3), np.nan)
+    return pl.DataFrame(
+        {
+            "session": rows.session,
+            "ticker": np.asarray(rows.tickers, dtype=object)[rows.ticker].tolist(),
+            "block": rows.session // spec.block,
+            "score": score,
+            "tilt": tilt,
+            "p0": classes[:, 0],
+            "p1": classes[:, 1],
+            "p2": classes[:, 2],
+        },
+        schema=dict(SCORE_SCHEMA),
+        strict=False,
+    )
+
+
+def _blocks_to_score(stream: Stream, matrix: Matrix, spec: StreamSpec) -> list[int]:
+    last = stream.last_session
+    sessions = np.unique(matrix.session)
+    numbers = np.unique(sessions[sessions > last] if last is not None else sessions) // spec.block
+    return [int(n) for n in np.unique(numbers) if last is not None or _enough(matrix, int(n) * spec.block, spec)]
+
+
+def _enough(matrix: Matrix, start: int, spec: StreamSpec) -> bool:
+    """Say whether a first block may start here; a rule about the past only, so longer data never move it."""
+    known = known_before(matrix, start)
+    sessions = len(np.unique(matrix.session[known]))
+    rows = int(known.sum())
+    if sessions < LEAST_SESSIONS or rows < spec.family.minimum_rows:
+        return False
+    return rows >= ENOUGH_ROWS or sessions >= ENOUGH_SESSIONS
+
+
+def _tell(on_progress: Callable[[int, int], None] | None, done: int, total: int) -> None:
+    if on_progress is not None:
+        on_progress(done, total)

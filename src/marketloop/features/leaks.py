@@ -1,0 +1,204 @@
+"""Finds features that see the future, by computing them again from less: no name is ever looked at.
+
+Three questions, each put at many sessions t. Does a value at or before t change when everything after t is taken away,
+bars, tickers and context alike? Do the last ``lookback + 1`` bars give the value at t? And, decades before anything was
+known, does the value still depend on what the ticker is called?
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+from polars import col
+
+from marketloop.core.catalog import Feature
+from marketloop.core.errors import UsageError
+from marketloop.core.frames import BAR_SCHEMA
+from marketloop.core.values import BoolArray, Context
+from marketloop.features.context import known_by
+from marketloop.features.engine import check_features, roots
+from marketloop.features.evidence import Case, Leak, LeakReport, RowArray, make_case
+from marketloop.features.panel import BAR, TICKER, numbered
+
+__all__ = ["check_leaks"]
+
+SAME = 1e-9
+"""Truncation repeats the very same arithmetic."""
+
+FORGOTTEN = 1e-5
+"""Share of ``max(|value|, sd)`` up to which a recursion may remember its start (declared lengths hold 1e-6)."""
+
+AGO = dt.timedelta(weeks=2600)
+"""Long before any source of data."""
+
+
+def check_leaks(
+    bars: pl.DataFrame,
+    features: Sequence[Feature],
+    context: Context | None = None,
+    *,
+    cuts: int = 24,
+    seed: int = 0,
+) -> LeakReport:
+    """Check that no feature sees the future and that each look-back is honest.
+
+    Parameters
+    ----------
+    bars : frame of `BAR_SCHEMA`
+        Some tickers of it are examined, 24 to 50 by the length of the history, drawn by `seed`.
+    features : sequence of Feature
+    context : Context, optional
+    cuts : int
+        Sessions at which history is cut: the last five and others drawn from all weekdays.
+    seed : int
+
+    Returns
+    -------
+    LeakReport
+        At most one leak per feature and kind.
+
+    Raises
+    ------
+    UsageError
+        A feature cannot be computed at all; the feature and the cause are named.
+
+    Notes
+    -----
+    What a function keeps in itself under its right date cannot be taken away from it, and is not found.
+    """
+    check_features(features)
+    case = make_case(bars, features, context or Context.empty(), seed)
+    found: dict[tuple[str, str], Leak] = {}
+    for leak in (
+        *_undated(case, features),
+        *_future(case, features, cuts, seed),
+        *_lookback(case, features, cuts, seed),
+    ):
+        known = found.get((leak.feature, leak.kind))
+        if known is None or leak.first_session < known.first_session:
+            found[leak.feature, leak.kind] = leak
+    order = {f.name: at for at, f in enumerate(features)}
+    return LeakReport(len(features), tuple(sorted(found.values(), key=lambda k: (order[k.feature], k.kind))))
+
+
+def _cut_sessions(case: Case, cuts: int, seed: int) -> list[dt.date]:
+    """Choose sessions to cut at: the five before the last, the rest at random, most of them after the warm-up."""
+    sessions = case.bars["date"].unique().sort()
+    if len(sessions) <= cuts:
+        return sessions.to_list()
+    rng = np.random.default_rng(seed)
+    last = np.arange(len(sessions) - 6, len(sessions) - 1)
+    warm = np.arange(min(272, len(sessions) // 2), len(sessions) - 6)
+    early = np.arange(1, warm[0]) if len(warm) and warm[0] > 1 else last
+    many = max(cuts - len(last) - cuts // 6, 1)
+    drawn = np.concatenate([rng.choice(warm if len(warm) else last, many), rng.choice(early, max(cuts // 6, 1)), last])
+    return [sessions[int(at)] for at in np.unique(drawn)]
+
+
+def _future(case: Case, features: Sequence[Feature], cuts: int, seed: int) -> Iterator[Leak]:
+    """Take away everything after t; nothing at or before t may change."""
+    suspects = list(features)
+    for end in _cut_sessions(case, cuts, seed):
+        past = (case.bars["date"] <= end).to_numpy()
+        rows = np.flatnonzero(past)
+        part = case.compute(numbered(case.bars.filter(past)), suspects, known_by(case.context, end)) if suspects else {}
+        for feature in list(suspects):
+            wrong = case.differs(feature.name, case.values[feature.name][rows], part[feature.name], SAME)
+            if wrong.any():
+                at = case.earliest(rows, wrong)
+                why = f"when everything after {end} is taken away"
+                yield case.leak(feature, "future", int(rows[at]), float(part[feature.name][at]), why)
+                suspects.remove(feature)
+
+
+def _lookback(case: Case, features: Sequence[Feature], cuts: int, seed: int) -> Iterator[Leak]:
+    """Leave only the last look-back + 1 bars of each ticker; the value at t must be the same."""
+    ends = _cut_sessions(case, cuts, seed + 1)
+    for lookback in sorted({f.lookback for f in features}):
+        chosen = [f for f in features if f.lookback == lookback]
+        own = [f for f in chosen if _is_own(f)]
+        together = [f for f in chosen if not _is_own(f)]
+        if own:
+            yield from _compare_windows(case, own, ends, Context.empty())
+        for end in ends[:: max(len(ends) // 8, 1)] if together else ():
+            yield from _compare_windows(case, together, [end], known_by(case.context, end, lookback + 1))
+
+
+def _is_own(feature: Feature) -> bool:
+    """Whether a feature is an expression over the bars of one ticker, whatever its name and the other tickers."""
+    if not isinstance(feature.expr, pl.Expr) or feature.over != "ticker":
+        return False
+    return roots(feature) - set(feature.shared) <= set(BAR_SCHEMA) - {"date", "ticker"}
+
+
+def _compare_windows(case: Case, features: list[Feature], ends: list[dt.date], context: Context) -> Iterator[Leak]:
+    lookback = features[0].lookback
+    parts = [_last_bars(case, lookback, end) for end in ends]
+    first, last, hit = (np.concatenate(part) for part in zip(*parts, strict=True))
+    if not hit.any():
+        return
+    length = last - first + 1
+    starts = np.cumsum(length) - length
+    bar = np.arange(length.sum()) - np.repeat(starts, length)
+    number = np.repeat(np.arange(len(length), dtype=np.uint32), length)
+    window = case.bars[np.repeat(first, length) + bar].with_columns(
+        pl.Series(TICKER, number).set_sorted(), pl.Series(BAR, bar.astype(np.int32))
+    )
+    rows, targets = last[hit], (starts + length - 1)[hit]
+    for feature in features:
+        try:
+            part = case.compute(window, [feature], context)[feature.name][targets]
+        except UsageError as error:
+            yield case.leak(feature, "lookback", int(rows[0]), np.nan, f"from its last {lookback + 1} bars ({error})")
+            continue
+        wrong = case.differs(feature.name, case.values[feature.name][rows], part, _tolerance(feature, int(hit.sum())))
+        if wrong.any():
+            at = case.earliest(rows, wrong)
+            why = f"from the last {lookback + 1} bars, which its look-back declares enough"
+            yield case.leak(feature, "lookback", int(rows[at]), float(part[at]), why)
+
+
+def _last_bars(case: Case, lookback: int, end: dt.date) -> tuple[RowArray, RowArray, BoolArray]:
+    """Return per ticker the first and last row of its last ``lookback + 1`` bars up to `end`, and if it ends there."""
+    starts = np.flatnonzero(case.bars[BAR].to_numpy() == 0)
+    past = np.add.reduceat((case.bars["date"] <= end).to_numpy(), starts, dtype=np.int64)
+    starts, past = starts[past > 0], past[past > 0]
+    last = starts + past - 1
+    return np.maximum(starts, last - lookback), last, (case.bars["date"][last] == end).to_numpy()
+
+
+def _tolerance(feature: Feature, tickers: int) -> float:
+    # two values that a recursion leaves a hair apart may change places in a rank
+    return FORGOTTEN if feature.over != "session" else 3.0 / max(tickers, 1)
+
+
+def _undated(case: Case, features: Sequence[Feature]) -> Iterator[Leak]:
+    """Move everything far into the past and call the tickers otherwise; no value may change."""
+    suspects = [f for f in features if not isinstance(f.expr, pl.Expr) or "ticker" in roots(f)]
+    if not suspects:
+        return
+    names = case.bars["ticker"].unique().sort()
+    renamed = pl.Series(f"{at:06d}" for at in range(len(names)))
+    bars = case.bars.with_columns(col("date") - AGO)
+    context = _moved(case.context)
+    for feature in suspects:
+        try:
+            before = case.compute(bars, [feature], context)[feature.name]
+            other = bars.with_columns(col("ticker").replace_strict(names, renamed))
+            sectors = context.sectors.with_columns(col("ticker").replace(names, renamed))
+            after = case.compute(other, [feature], replace(context, sectors=sectors))[feature.name]
+        except UsageError:
+            continue  # nothing can be said of a feature that finds nothing so long ago
+        wrong = case.differs(feature.name, before, after, SAME)
+        if wrong.any():
+            row = case.earliest(np.arange(len(before)), wrong)
+            yield case.leak(feature, "undated", row, float(after[row]), "decades ago, under another name")
+
+
+def _moved(context: Context) -> Context:
+    market = context.market.with_columns(col("date") - AGO)
+    return replace(context, market=market, sector_prices=context.sector_prices.with_columns(col("date") - AGO))

@@ -1,0 +1,110 @@
+"""One turn of the wheel: ingest, observe, decide, assemble, train, examine, promote."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from marketloop.core.errors import MarketLoopError, UsageError
+from marketloop.loop.conditions import skipped, why_not
+from marketloop.loop.examining import examine_candidate, make_candidate
+from marketloop.loop.flight import Flight, single_flight
+from marketloop.loop.house import House
+from marketloop.loop.ingesting import CollectRequest, ingest
+from marketloop.loop.mirroring import drain_mirrors
+from marketloop.loop.preparing import Choices, choose, prepare
+from marketloop.loop.promoting import promote, record_failure
+from marketloop.loop.results import CycleResult, FamilyResult, best_outcome
+from marketloop.runtime.logging import get_logger
+
+__all__ = ["CycleRequest", "run_cycle"]
+
+Telling = Callable[[str, int, int], None]
+"""Progress: what is being done, how many steps of it are done, and how many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class CycleRequest:
+    """What is wanted of a cycle.
+
+    Parameters
+    ----------
+    families : names, all enabled ones when empty
+    reason : str
+        Why; with `force` it is demanded.
+    force : bool
+        Skip the skill test, the comparison with the champion and the conditions; never the hard checks.
+    choices : Choices
+        Recipes and hyperparameters for this cycle.
+    collect : CollectRequest, optional
+        Which bars to fetch; None repeats the last collection.
+    """
+
+    families: tuple[str, ...] = ()
+    trigger: str = "manual"
+    reason: str = ""
+    force: bool = False
+    choices: Choices = field(default_factory=Choices)
+    collect: CollectRequest | None = None
+
+    def __post_init__(self) -> None:
+        if self.force and not self.reason.strip():
+            raise UsageError('--force needs --reason "why": it is audited')
+
+
+def run_cycle(house: House, request: CycleRequest, *, tell: Telling | None = None) -> CycleResult:
+    """Run one cycle and return what came of it; the ledger holds the same.
+
+    Raises
+    ------
+    RefusedError
+        Another cycle is running.
+    MarketLoopError
+        The bars could not be brought up to date; the cycle is recorded as failed.
+    """
+    tell = tell or _silent
+    families = request.families or enabled_families(house)
+    for family in families:
+        house.catalog.family(family)
+    with single_flight(house, trigger=request.trigger, reason=request.reason) as flight:
+        ingest(house, request.collect, tell=tell)
+        results = tuple(_guarded_turn(house, family, request, flight, tell) for family in families)
+        result = CycleResult(flight.id, best_outcome(results), house.clock.now() - flight.cycle.started_at, results)
+        flight.outcome, flight.document = result.outcome, result.document()
+    drain_mirrors(house)
+    return result
+
+
+def enabled_families(house: House) -> tuple[str, ...]:
+    """Return the families that the settings do not switch off."""
+    return tuple(name for name in house.catalog.families if house.settings.family_section(name).enabled)
+
+
+def _turn(house: House, family: str, request: CycleRequest, flight: Flight, tell: Telling) -> FamilyResult:
+    """Take one family down the road, from its matrix to its verdict."""
+    spec = choose(house, family, request.choices)
+    prepared = prepare(house, spec)
+    reason = None if request.force else why_not(house, family, spec, prepared)
+    if reason is not None:
+        return skipped(family, reason)
+    candidate = make_candidate(house, spec, prepared, tell=tell)
+    examined = examine_candidate(house, candidate, tell=tell)
+    return promote(house, examined, flight, force=request.force, reason=request.reason)
+
+
+def _guarded_turn(house: House, family: str, request: CycleRequest, flight: Flight, tell: Telling) -> FamilyResult:
+    """Run a family's turn; whatever goes wrong is recorded and never stops the other families."""
+    log = get_logger("loop")
+    try:
+        return _turn(house, family, request, flight, tell)
+    except MarketLoopError as error:
+        log.error("family failed", family=family, cycle=flight.id, error=str(error))
+        return record_failure(house, family, flight, str(error))
+    except Exception as error:  # noqa: BLE001 -- the outermost edge of a cycle: recorded, never lost
+        log.error("family failed", family=family, cycle=flight.id, traceback=traceback.format_exc())
+        return record_failure(house, family, flight, f"{type(error).__name__}: {error}")
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    """Tell nobody."""

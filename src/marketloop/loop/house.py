@@ -1,0 +1,114 @@
+"""The house of one project: settings, catalog, store, ledger and registry, built once and handed to every step."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from marketloop.core.catalog import Catalog
+from marketloop.core.values import StrategyConfig
+from marketloop.data.store import DeltaBarStore
+from marketloop.loop.plugins import build_catalog
+from marketloop.registry import Registry, StreamFiles
+from marketloop.runtime.clock import Clock, SystemClock
+from marketloop.runtime.project import Project
+from marketloop.runtime.settings import Settings, load_settings
+from marketloop.runtime.threads import cores
+from marketloop.state import Slot, State
+
+__all__ = ["House", "open_house"]
+
+
+@dataclass
+class House:
+    """What every step of the loop needs; parts that touch the disk are opened when they are first used.
+
+    A context manager: leaving it closes the ledger.
+    """
+
+    project: Project
+    settings: Settings
+    catalog: Catalog
+    clock: Clock = field(default_factory=SystemClock)
+
+    @property
+    def strategy(self) -> StrategyConfig:
+        """Periods of the configurable indicators."""
+        return self.settings.strategy.config
+
+    @property
+    def threads(self) -> int:
+        """Threads that a fit may use."""
+        return self.settings.compute.threads or cores()
+
+    def slot(self, family: str) -> Slot:
+        """Return the slot of `family` under the project's configuration key; an unknown family raises."""
+        return Slot(self.catalog.family(family).name, self.strategy.key)
+
+    @cached_property
+    def store(self) -> DeltaBarStore:
+        """Bars and market series, versioned."""
+        return DeltaBarStore(self.project.data)
+
+    @cached_property
+    def state(self) -> State:
+        """The ledger and the scoreboards."""
+        url = self.settings.state.url
+        if url is not None:
+            return State.open(url)
+        return State.open(
+            f"sqlite:///{self.project.state_db}", scoreboard_url=f"sqlite:///{self.project.scoreboard_db}"
+        )
+
+    @cached_property
+    def registry(self) -> Registry:
+        """Artefacts and champions."""
+        topics = ("mlflow",) if self.settings.tracking.enabled else ()
+        return Registry(self.project.models / "registry", self.state, topics)
+
+    @cached_property
+    def stream_files(self) -> StreamFiles:
+        """Files of the streams' scores."""
+        return StreamFiles(self.project.models / "streams")
+
+    def close(self) -> None:
+        """Close the ledger if it was opened."""
+        if "state" in self.__dict__:
+            self.state.close()
+            del self.__dict__["state"]
+
+    def __enter__(self) -> House:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_house(
+    root: Path,
+    *,
+    environ: Mapping[str, str] | None = None,
+    flags: Mapping[str, Any] | None = None,
+    clock: Clock | None = None,
+) -> House:
+    """Build the house of the project in `root` from its settings.
+
+    Parameters
+    ----------
+    environ : mapping, optional
+        Environment variables; the process's own by default.
+    flags : mapping, optional
+        Settings by dotted key that win over file and environment; None means not given.
+
+    Raises
+    ------
+    UsageError
+        A setting or a plugin is wrong.
+    """
+    settings = load_settings(root, environ=os.environ if environ is None else environ, flags=flags or {})
+    catalog = build_catalog(settings.strategy.config, settings.plugins, root)
+    return House(Project(root), settings, catalog, clock or SystemClock())

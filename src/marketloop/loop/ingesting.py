@@ -1,0 +1,168 @@
+"""Bring the project's bars up to date: what was asked for once is what every later night repeats."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from marketloop.core.errors import FailedError, UsageError
+from marketloop.data.builtin import build_source
+from marketloop.data.calendar import load_sessions
+from marketloop.data.collect import Collected, collect
+from marketloop.data.collection import Collection
+from marketloop.data.sources import Source
+from marketloop.data.universes import largest, resolve_universe
+from marketloop.data.views import write_copies
+from marketloop.loop.house import House
+
+__all__ = ["CollectRequest", "Ingested", "ingest", "parse_timeframe", "source_of"]
+
+EARLIEST = dt.date(1970, 1, 2)
+OFFLINE = ("sample", "synthetic", "folder")
+UNITS = {"y": 365.25, "mo": 30.44, "w": 7.0, "d": 1.0}
+Telling = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class CollectRequest:
+    """Which bars are wanted; what is left out follows the last collection, then the settings."""
+
+    source: str | None = None
+    path: Path | None = None
+    tickers: tuple[str, ...] = ()
+    universe: str | None = None
+    top: int | None = None
+    start: dt.date | None = None
+    end: dt.date | None = None
+    timeframe: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    output: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What the collection brought, from where, and what a reader must know of the universe."""
+
+    collected: Collected
+    collection: Collection
+    warnings: tuple[str, ...]
+
+
+def ingest(house: House, request: CollectRequest | None, *, tell: Telling | None = None) -> Ingested:
+    """Collect what is missing and record what was asked for.
+
+    Raises
+    ------
+    UsageError
+        A source, universe or range is wrong.
+    FailedError
+        The source gave nothing, or the store failed; what was there before is still there.
+    """
+    house.project.check_writable()
+    request = request or CollectRequest()
+    wanted = _wanted(house, request)
+    source = source_of(house, wanted)
+    universe = resolve_universe(wanted.universe or "all", source.tickers(), named=house.catalog.universes)
+    tickers = wanted.tickers or universe.tickers
+    end = request.end or house.clock.now().date()
+    start = request.start or _start_of(source, request.timeframe, tickers, end) or wanted.start
+    if start is not None and start > end:
+        raise UsageError(f"the range {start} to {end} ends before it begins: give a start that is not after the end")
+    top = request.top or (house.settings.data.top if not request.tickers else None)
+    if top is not None:
+        tickers = _largest(source, tickers, top, start or EARLIEST, end)
+    collected = collect(
+        source,
+        house.store,
+        sessions=load_sessions(house.settings.project.calendar, EARLIEST, end),
+        tickers=tickers,
+        start=start,
+        end=end,
+        at=house.clock.now(),
+        on_progress=None if tell is None else lambda done, total: tell("collecting", done, total),
+    )
+    house.store.put_series(source.series())
+    house.store.put_sectors(source.sectors())
+    explicit = bool(wanted.tickers) or top is not None
+    kept = Collection(
+        source=wanted.source,
+        path=wanted.path,
+        tickers=tuple(tickers) if explicit else (),
+        universe=wanted.universe,
+        start=start,
+        options=wanted.options,
+    )
+    kept.save(house.project.data)
+    if request.output is not None:
+        write_copies(house.store, request.output)
+    return Ingested(collected, kept, () if wanted.tickers else universe.warnings)
+
+
+def source_of(house: House, wanted: Collection) -> Source:
+    """Build the source of a collection: a plugin's, or one that comes with the product."""
+    if wanted.source in house.catalog.sources:
+        try:
+            made: Source = house.catalog.sources[wanted.source](path=wanted.path, **wanted.options)
+        except TypeError as error:
+            raise UsageError(f'the source "{wanted.source}" of a plugin refused its options: {error}') from error
+        return made
+    path = None if wanted.path is None else Path(wanted.path)
+    if path is not None and not path.is_absolute():
+        path = house.project.root / path
+    return build_source(wanted.source, path=path, options=dict(wanted.options))
+
+
+def parse_timeframe(text: str) -> dt.timedelta:
+    """Return the length of ``5y``, ``18mo``, ``26w`` or ``90d``."""
+    found = re.fullmatch(r"([1-9]\d{0,3})(y|mo|w|d)", text.strip().lower())
+    if found is None:
+        raise UsageError(f'timeframe "{text}": expected a number and y, mo, w or d, e.g. 5y or 18mo')
+    return dt.timedelta(days=round(int(found[1]) * UNITS[found[2]]))
+
+
+def _wanted(house: House, request: CollectRequest) -> Collection:
+    before = Collection.load(house.project.data)
+    asked = house.settings.data
+    if before is None or (request.source is not None and request.source != before.source):
+        start = asked.start
+        before = Collection(
+            source=request.source or asked.source,
+            path=None if asked.path is None else str(asked.path),
+            tickers=asked.tickers,
+            universe=asked.universe,
+            start=start,
+            options=asked.options,
+        )
+    named = bool(request.tickers or request.universe)
+    return Collection(
+        source=request.source or before.source,
+        path=str(request.path.resolve()) if request.path is not None else before.path,
+        tickers=request.tickers if named else before.tickers,
+        universe=request.universe or (None if request.tickers else before.universe),
+        start=before.start,
+        options={**before.options, **request.options},
+    )
+
+
+def _start_of(source: Source, timeframe: str | None, tickers: tuple[str, ...], end: dt.date) -> dt.date | None:
+    """Count the timeframe back from today; from the last bar where the source is a finished history."""
+    if timeframe is None:
+        return None
+    length = parse_timeframe(timeframe)
+    if source.name in OFFLINE and tickers:
+        bars = source.fetch(tickers[:1], EARLIEST, end).bars
+        last = bars["date"].max()
+        if isinstance(last, dt.date):
+            end = min(end, last)
+    return end - length
+
+
+def _largest(source: Source, tickers: tuple[str, ...], count: int, start: dt.date, end: dt.date) -> tuple[str, ...]:
+    bars = source.fetch(tickers, start, end).bars
+    if bars.is_empty():
+        raise FailedError(f"the source {source.name} gave no bars from {start} to {end} to rank the universe by")
+    return largest(bars.drop_nulls(["date", "ticker", "close", "volume"]), count)

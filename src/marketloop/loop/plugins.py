@@ -1,0 +1,97 @@
+"""Load what a user adds: modules with one function, ``register(catalog)``."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Iterable
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+
+from marketloop.core.catalog import Catalog
+from marketloop.core.errors import MarketLoopError, UsageError
+from marketloop.core.values import StrategyConfig
+from marketloop.features import builtin_features
+from marketloop.models import builtin_families, builtin_recipes
+
+__all__ = ["ENTRY_POINTS", "build_catalog"]
+
+ENTRY_POINTS = "marketloop.plugins"
+
+
+def build_catalog(strategy: StrategyConfig, plugins: Iterable[str] = (), root: Path | None = None) -> Catalog:
+    """Return everything that settings may name: what comes with the product, then each plugin in turn.
+
+    Parameters
+    ----------
+    plugins : paths ending in ``.py`` (relative to `root`) or dotted module names
+        As in ``plugins = [...]`` of ``marketloop.toml``; installed entry points of the group ``marketloop.plugins``
+        come after them.
+
+    Raises
+    ------
+    UsageError
+        A plugin cannot be found or loaded, has no ``register``, or takes a name that exists.
+    """
+    catalog = Catalog().add(*builtin_features(strategy), *builtin_recipes(), *builtin_families())
+    for name in plugins:
+        _register(catalog, name, _load(name, root or Path.cwd()))
+    for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda e: e.name):
+        _register(catalog, entry.name, _imported(entry.name, entry.module))
+    return catalog
+
+
+def _load(name: str, root: Path) -> ModuleType:
+    if not name.endswith(".py"):
+        return _imported(name, name)
+    path = (root / name).resolve()
+    if not path.is_file():
+        raise UsageError(f'plugin "{name}": no file {path}; correct plugins = [...] in marketloop.toml')
+    key = f"marketloop_plugin_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(key, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f'plugin "{name}": {path} is not a Python file')
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[key] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        sys.modules.pop(key, None)
+        raise UsageError(f'plugin "{name}" cannot be loaded: {type(error).__name__}: {error}') from error
+    return module
+
+
+def _imported(name: str, module: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except Exception as error:
+        raise UsageError(
+            f'plugin "{name}": the module "{module}" cannot be imported ({type(error).__name__}: {error}); '
+            "install it, or correct plugins = [...] in marketloop.toml"
+        ) from error
+
+
+def _register(catalog: Catalog, name: str, module: ModuleType) -> None:
+    register = getattr(module, "register", None)
+    if not callable(register):
+        raise UsageError(f'plugin "{name}" has no function register(catalog); a plugin is a module with one')
+    before = set(catalog.features)
+    try:
+        register(catalog)
+    except MarketLoopError as error:
+        raise UsageError(f'plugin "{name}": {error}') from error
+    except Exception as error:
+        raise UsageError(f'plugin "{name}": register(catalog) failed: {type(error).__name__}: {error}') from error
+    catalog.plugins[name] = hashlib.sha256(_source(module).encode()).hexdigest()
+    catalog.plugin_features += tuple(f for f in catalog.features if f not in before)
+
+
+def _source(module: ModuleType) -> str:
+    try:
+        return inspect.getsource(module)
+    except (OSError, TypeError):
+        return repr(module)

@@ -1,0 +1,143 @@
+"""Answer with the champion's scoreboard; score anew when the stored bars are newer than it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from marketloop.core.errors import UsageError, did_you_mean
+from marketloop.dataset import newest_rows, with_ranks
+from marketloop.evaluation.scorecard import SignalRule
+from marketloop.loop.context import sessions_around
+from marketloop.loop.house import House
+from marketloop.loop.preparing import choose, prepare
+from marketloop.loop.scoring import board
+from marketloop.state import Slot, champions, scoreboards
+from marketloop.state.champions import Champion
+from marketloop.state.scoreboards import Prediction
+
+__all__ = ["Answers", "predict"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the champion of a slot says, as of one session.
+
+    `fallback` says that another configuration answered than the one asked for, `stale` that the session lies further
+    back than ``[serve] stale_after``.
+    """
+
+    as_of: dt.date
+    champion: Champion
+    fallback: bool
+    stale: bool
+    predictions: tuple[Prediction, ...]
+    confident: float | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Return the `predict` document."""
+        provisional = self.champion.status == "provisional"
+        return {
+            "as_of": self.as_of.isoformat(),
+            "predictions": [
+                {
+                    "ticker": p.ticker,
+                    "family": self.champion.slot.family,
+                    "model_version": self.champion.version,
+                    "config_key": self.champion.slot.config_key,
+                    "fallback": self.fallback,
+                    "probability": p.probability,
+                    "class": p.class_name,
+                    "signal": p.signal,
+                    "classes": dict(p.classes),
+                    "score": p.score,
+                    "provisional": provisional,
+                    "abstained": provisional,
+                    "stale": self.stale,
+                }
+                for p in self.predictions
+            ],
+        }
+
+
+def predict(house: House, tickers: Sequence[str] = (), *, family: str | None = None) -> Answers:
+    """Return the champion's predictions for `tickers`, for all of them when none is named.
+
+    Raises
+    ------
+    UsageError
+        A ticker is not in the champion's universe, or no champion serves yet.
+    """
+    family = family or house.settings.serve.primary
+    champion, fallback = _champion(house, house.slot(family))
+    predictions = _board(house, champion, fallback=fallback)
+    known = {prediction.ticker: prediction for prediction in predictions}
+    for ticker in tickers:
+        if ticker not in known:
+            near = did_you_mean(ticker.upper(), known)
+            raise UsageError(f'no prediction for "{ticker}": it is not among the {len(known)} tickers scored.{near}')
+    wanted = tuple(known[ticker] for ticker in tickers) if tickers else predictions
+    as_of = max(prediction.as_of for prediction in predictions)
+    return Answers(as_of, champion, fallback, _stale(house, as_of), wanted)
+
+
+def _champion(house: House, slot: Slot) -> tuple[Champion, bool]:
+    """Return the champion of the slot, else that of the family's only or newest other configuration."""
+    champion = house.registry.champion(slot)
+    if champion is not None:
+        return champion, False
+    with house.state.read() as db:
+        others = [champions.current(db, other) for other in champions.slots(db) if other.family == slot.family]
+    found = sorted((c for c in others if c is not None), key=lambda c: c.promoted_at)
+    if not found:
+        raise UsageError(f"{slot.family} has no champion yet: run `marketloop retrain {slot.family}`")
+    return found[-1], True
+
+
+def _board(house: House, champion: Champion, *, fallback: bool) -> tuple[Prediction, ...]:
+    with house.state.scores.read() as db:
+        newest = scoreboards.latest_session(db, champion.slot, champion.version)
+        stored = scoreboards.load(db, champion.slot, champion.version, as_of=newest) if newest else ()
+    last = house.store.coverage()["last"].max()
+    current = newest is not None and isinstance(last, dt.date) and newest >= last
+    if stored and (current or fallback or last is None):
+        return stored
+    fresh = _score_now(house, champion)
+    house.registry.write_scoreboard(champion.slot, champion.version, fresh, at=house.clock.now())
+    return fresh
+
+
+def _score_now(house: House, champion: Champion) -> tuple[Prediction, ...]:
+    artefact = house.registry.load(champion.slot, champion.version)
+    manifest = artefact.manifest
+    recipe = house.catalog.recipe(str(manifest["recipe"]))
+    prepared = prepare(house, choose(house, champion.slot.family))
+    rows = newest_rows(prepared.matrix)
+    rows = (with_ranks(rows) if recipe.needs_ranks else rows).select(tuple(manifest["features"]))
+    signal = manifest.get("signal") or {}
+    rule = SignalRule(_or(signal.get("buy_from"), np.inf), _or(signal.get("sell_to"), -np.inf))
+    return board(
+        recipe.from_parts(artefact.parts).predict(rows),
+        tickers=[prepared.panel.tickers[i] for i in rows.ticker],
+        as_of=prepared.sessions.date(int(rows.session[-1])),
+        family=house.catalog.family(champion.slot.family),
+        rule=rule,
+        provisional=champion.status == "provisional",
+    )
+
+
+def _or(value: float | None, other: float) -> float:
+    return other if value is None else float(value)
+
+
+def _stale(house: House, as_of: dt.date) -> bool:
+    today = house.clock.now().date()
+    if as_of >= today:
+        return False
+    sessions = sessions_around(house.settings.project.calendar, as_of, today)
+    passed = int(((sessions.dates > np.datetime64(as_of)) & (sessions.dates < np.datetime64(today))).sum())
+    return passed > house.settings.serve.stale_after

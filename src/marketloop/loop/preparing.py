@@ -1,0 +1,199 @@
+"""From stored bars to a training matrix: read, compute, check, assemble."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from marketloop.core.catalog import Family, Feature
+from marketloop.core.errors import UsageError, unknown_name
+from marketloop.core.values import Context, Matrix, Sessions
+from marketloop.data.framecache import FrameCache
+from marketloop.dataset import LabelSpec, assemble
+from marketloop.evaluation.gate import GatePolicy
+from marketloop.evaluation.nomination import Contender
+from marketloop.evaluation.stream import StreamSpec
+from marketloop.features import compute, fill, fingerprint, resolve
+from marketloop.labels import Panel, build_panel
+from marketloop.loop.context import Market, market_of
+from marketloop.loop.house import House
+from marketloop.models import checked_parameters
+from marketloop.runtime.settings import Settings
+
+__all__ = ["Choices", "Prepared", "choose", "gate_policy", "prepare", "prepare_features"]
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a caller may ask for beyond the settings: recipes by name, hyperparameters, a share of the sessions."""
+
+    recipes: tuple[str, ...] = ()
+    params: Mapping[str, Any] | None = None
+    sample_size: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Everything that training and examination read, as of one data version.
+
+    `unfed` are the features that nothing feeds: null throughout, dropped in training, and said so.
+    """
+
+    data_version: str
+    bars: pl.DataFrame
+    market: Market
+    features: tuple[Feature, ...]
+    raw: pl.DataFrame
+    matrix: Matrix
+    panel: Panel
+    unfed: tuple[str, ...]
+
+    @property
+    def sessions(self) -> Sessions:
+        """Sessions of the project's calendar."""
+        return self.market.sessions
+
+    @property
+    def context(self) -> Context:
+        """Market series as known at each close."""
+        return self.market.context
+
+
+def prepare(house: House, spec: StreamSpec, *, sample_size: float = 1.0) -> Prepared:
+    """Read the stored bars and make the matrix of `spec`.
+
+    Raises
+    ------
+    UsageError
+        There are no bars, too few of them, or `sample_size` is no fraction.
+    """
+    bars = house.store.read()
+    if bars.is_empty():
+        raise UsageError("the project has no bars yet: run `marketloop collect` first")
+    market = market_of(house, bars)
+    features = _features(house, spec.feature_set)
+    key = _fingerprint(house, features, market)
+    raw, filled = prepare_features(house, bars, features, market.context, key=key)
+    panel = build_panel(bars, market.sessions, market.context)
+    matrix = assemble(
+        raw,
+        filled,
+        panel,
+        market.sessions,
+        label=spec.label,
+        warmup=max(feature.lookback for feature in features),
+        fingerprint=key,
+    )
+    unfed = tuple(name for name in matrix.names if raw[name].null_count() == len(raw))
+    return Prepared(
+        data_version=str(house.store.version),
+        bars=bars,
+        market=market,
+        features=features,
+        raw=raw,
+        matrix=_sampled(matrix, sample_size),
+        panel=panel,
+        unfed=unfed,
+    )
+
+
+def prepare_features(
+    house: House, bars: pl.DataFrame, features: Sequence[Feature], context: Context, *, key: str
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the features of `bars` before and after fill, from the cache when data and catalog are the same."""
+    cache = FrameCache(house.project.data / "cache", keep=4)
+    raw = cache.get(key)
+    if raw is None:
+        raw = compute(bars, features, context)
+        cache.put(key, raw)
+    return raw, fill(raw, features, house.settings.features.fill)
+
+
+def choose(house: House, family: str, choices: Choices | None = None) -> StreamSpec:
+    """Return the complete recipe of `family` under the project's settings and the caller's choices.
+
+    Raises
+    ------
+    UsageError
+        A recipe or hyperparameter is unknown, or hyperparameters are given without naming one recipe.
+    """
+    choices = choices or Choices()
+    kind = house.catalog.family(family)
+    section = house.settings.family_section(family)
+    names = choices.recipes or section.recipes or kind.recipes
+    threshold = section.threshold if section.threshold is not None else kind.threshold
+    return StreamSpec(
+        family=kind,
+        contenders=_contenders(house, kind, names, choices.params or {}),
+        label=LabelSpec(section.target_days or kind.horizon, threshold if kind.classes else None),
+        feature_set=_feature_key(house),
+        config_key=house.strategy.key,
+        block=house.settings.gate_for(family).block_sessions,
+        threads=house.threads,
+    )
+
+
+def gate_policy(settings: Settings, family: str) -> GatePolicy:
+    """Return the gate's numbers for `family`."""
+    gate = settings.gate_for(family)
+    return GatePolicy(
+        alpha_skill=gate.alpha_skill,
+        alpha_better=gate.alpha_better,
+        min_skill_sessions=gate.min_skill_sessions,
+        min_pair_sessions=gate.min_pair_sessions,
+        refresh_age=gate.refresh_age,
+        z_refresh=gate.z_refresh,
+    )
+
+
+def _contenders(house: House, family: Family, names: Sequence[str], params: Mapping[str, Any]) -> tuple[Contender, ...]:
+    if params and len(names) != 1:
+        raise UsageError(
+            f"hyperparameters ({', '.join(params)}) belong to one recipe, and {family.name} chooses among "
+            f"{', '.join(names)}: name one with --algorithm"
+        )
+    contenders = []
+    for name in names:
+        if name not in house.catalog.recipes:
+            raise unknown_name(f"recipe of {family.name}", name, house.catalog.recipes)
+        recipe = house.catalog.recipe(name)
+        grid = ({},) if params else recipe.grid
+        contenders += [Contender(recipe, {**checked_parameters(recipe, params), **point}) for point in grid]
+    return tuple(contenders)
+
+
+def _feature_key(house: House) -> str:
+    extra = house.catalog.plugin_features
+    return house.settings.features.set + (f"+{house.catalog.fingerprint}" if extra else "")
+
+
+def _features(house: House, feature_set: str) -> tuple[Feature, ...]:
+    return resolve(house.catalog.features, feature_set.split("+", maxsplit=1)[0], house.catalog.plugin_features)
+
+
+def _fingerprint(house: House, features: Sequence[Feature], market: Market) -> str:
+    document = {
+        "data": house.store.version,
+        "features": fingerprint(features, house.strategy),
+        "plugins": house.catalog.fingerprint,
+        "context": market.fingerprint,
+    }
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _sampled(matrix: Matrix, share: float) -> Matrix:
+    """Keep every so many-th session of the labelled part, whole sessions only; the newest sessions always stay."""
+    if not 0 < share <= 1:
+        raise UsageError(f"sample size {share}: expected a fraction above 0 and at most 1")
+    if share == 1:
+        return matrix
+    sessions = np.unique(matrix.session)
+    back = np.arange(len(sessions))[::-1]
+    keep = sessions[np.floor(back * share) != np.floor((back + 1) * share)]
+    return matrix.take(np.isin(matrix.session, keep) | ~np.isfinite(matrix.label))

@@ -1,0 +1,114 @@
+"""Carry the gate's word out: journal the predictions, then one transaction; or record the refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from marketloop.core.catalog import Check
+from marketloop.dataset import newest_rows, with_ranks
+from marketloop.evaluation.gate import Verdict
+from marketloop.loop.examining import Examined, Made
+from marketloop.loop.flight import Flight
+from marketloop.loop.floors import floor_checks
+from marketloop.loop.house import House
+from marketloop.loop.results import FamilyResult, check_document
+from marketloop.loop.scoring import board
+from marketloop.registry import Ruling
+
+__all__ = ["promote", "record_failure"]
+
+
+def promote(house: House, examined: Examined, flight: Flight, *, force: bool, reason: str) -> FamilyResult:
+    """Promote, publish as provisional, or refuse, as the gate says; `force` overrides all but the hard checks."""
+    made, verdict = examined.made, examined.verdict
+    checks = (*verdict.checks, *floor_checks(house, examined), *examined.extra_checks)
+    word, code, sentence = _overruled(verdict, checks, examined.extra_checks, force=force, reason=reason)
+    record = {
+        **verdict.record,
+        "checks": [check_document(check) for check in checks],
+        "data_version": made.prepared.data_version,
+        "stream_id": made.stored.row.id,
+        "nominee": made.fitted.contender.key,
+        "inner_rank_ic": examined.scorecard.nominees,
+        "rank_ic": examined.scorecard.document()["rank_ic"],
+        "forced_reason": reason if force else None,
+    }
+    ruling = Ruling(
+        verdict=word,
+        reason_code=code,
+        reason=sentence,
+        record=record,
+        skill_proven=verdict.slot.proven,
+        session=made.prepared.panel.last,
+        cycle_id=flight.id,
+    )
+    at = house.clock.now()
+    if ruling.is_served:
+        _journal(house, made, provisional=ruling.status == "provisional")
+        expected = examined.champion.entry if examined.champion is not None else 0
+        house.registry.promote(made.slot, made.candidate.version, ruling, expected=expected, held=flight.held, at=at)
+    else:
+        house.registry.refuse(made.slot, made.candidate.version, ruling, at=at)
+    return _result(examined, ruling, checks)
+
+
+def record_failure(house: House, family: str, flight: Flight, error: str) -> FamilyResult:
+    """Record that a family's turn failed; its champion stays."""
+    ruling = Ruling("failed", "error", error, cycle_id=flight.id)
+    house.registry.refuse(house.slot(family), None, ruling, at=house.clock.now())
+    return FamilyResult(family, "failed", "error", error, error=error)
+
+
+def _overruled(
+    verdict: Verdict, checks: tuple[Check, ...], added: tuple[Check, ...], *, force: bool, reason: str
+) -> tuple[str, str, str]:
+    """Apply the user's floors and added checks, then ``--force``; a hard check is never overruled."""
+    if any(check.hard and not check.passed for check in checks):
+        failed = next(check for check in checks if check.hard and not check.passed)
+        code = verdict.reason_code if verdict.verdict == "refused" else "hard_check"
+        return "refused", code, f"hard check {failed.name} failed: {failed.detail}"
+    if force:
+        return "promoted", "forced", f"forced: {reason}; the gate said: {verdict.reason}"
+    below = [c for c in checks if c.name.startswith("floor:") and not c.passed]
+    if below and verdict.verdict != "refused":
+        return "refused", "floor", f"below the floor of the project: {below[0].detail}"
+    vetoed = [check for check in added if not check.passed]
+    if vetoed and verdict.verdict != "refused":
+        return "refused", "hard_check", f"check {vetoed[0].name} failed: {vetoed[0].detail}"
+    return verdict.verdict, verdict.reason_code, verdict.reason
+
+
+def _journal(house: House, made: Made, *, provisional: bool) -> None:
+    """Write what the version says of every ticker before it is served."""
+    rows = newest_rows(made.prepared.matrix)
+    rows = (with_ranks(rows) if made.fitted.contender.recipe.needs_ranks else rows).select(made.fitted.block.features)
+    predictions = board(
+        made.fitted.learner.predict(rows),
+        tickers=[made.prepared.panel.tickers[i] for i in rows.ticker],
+        as_of=made.prepared.sessions.date(int(rows.session[-1])),
+        family=made.spec.family,
+        rule=made.rule,
+        provisional=provisional,
+    )
+    house.registry.write_scoreboard(made.slot, made.candidate.version, predictions, at=house.clock.now())
+
+
+def _result(examined: Examined, ruling: Ruling, checks: tuple[Check, ...]) -> FamilyResult:
+    made, card = examined.made, examined.scorecard
+    metrics: Mapping[str, Any] = {} if card.metrics is None else card.metrics.figures()
+    unfed = made.prepared.unfed
+    return FamilyResult(
+        family=made.spec.family.name,
+        verdict=ruling.verdict,
+        reason_code=ruling.reason_code,
+        reason=ruling.reason,
+        version=made.candidate.version,
+        rows=made.fitted.block.rows,
+        tickers=len(made.prepared.panel.tickers),
+        metrics={**metrics, "rank_ic": card.ic.mean, "icir": card.icir, "z": card.z},
+        baseline={} if card.baseline is None else card.baseline.figures(),
+        checks=checks,
+        warnings=(f"nothing feeds {', '.join(unfed)}: null throughout and dropped",) if unfed else (),
+        record=ruling.record,
+    )

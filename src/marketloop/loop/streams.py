@@ -1,0 +1,179 @@
+"""Keep a slot's stream between nights: scores in write-once files, its course in the ledger."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from marketloop.core.errors import FailedError
+from marketloop.evaluation.gate import Slot as GateSlot
+from marketloop.evaluation.gate import Year as GateYear
+from marketloop.evaluation.nomination import FoldRecord
+from marketloop.evaluation.stream import Block, Fitted, Stream, StreamSpec
+from marketloop.loop.house import House
+from marketloop.state import Slot, champions, skill, streams
+from marketloop.state.skill import Finding, Year
+from marketloop.state.streams import Stream as StreamRow
+
+__all__ = ["StoredStream", "append_stream", "gate_slot", "keep_look", "open_stored"]
+
+YEAR = 250
+
+
+@dataclass(frozen=True, slots=True)
+class StoredStream:
+    """A stream with its name in the ledger."""
+
+    row: StreamRow
+    stream: Stream
+
+
+def open_stored(house: House, slot: Slot, spec: StreamSpec, *, session: int) -> StoredStream:
+    """Return the slot's stream, or open a new one when there is none or the recipe is another.
+
+    A closed stream keeps its scores; the new one starts its own year with less alpha (GATE.md, section 4).
+    """
+    with house.state.write() as db:
+        row = streams.find(db, slot)
+        if row is not None and row.fingerprint != spec.fingerprint:
+            streams.close(db, row.id, session=session, because="another recipe was declared")
+            row = None
+        if row is None:
+            row = streams.open_stream(db, slot, fingerprint=spec.fingerprint, session=session, at=house.clock.now())
+    with house.state.read() as db:
+        pieces = streams.blocks_of(db, row.id)
+    scores: list[pl.DataFrame] = []
+    blocks: dict[int, Block] = {}
+    folds: list[FoldRecord] = []
+    for piece in pieces:
+        content = house.stream_files.get(piece.path, piece.sha256)
+        scores.append(pl.read_parquet(io.BytesIO(content)))
+        blocks.setdefault(piece.block, _block(piece))
+        folds += [FoldRecord(**record) for record in piece.params.get("folds", ())]
+    stream = Stream(
+        fingerprint=spec.fingerprint,
+        blocks=tuple(blocks.values()),
+        folds=tuple(folds),
+        open_model=_open_model(house, pieces[-1], spec) if pieces else None,
+    )
+    return StoredStream(row, _with_scores(stream, scores))
+
+
+def append_stream(house: House, before: StoredStream, after: Stream) -> None:
+    """Write what `after` holds beyond ``before``: one file and one row for each piece of a block, the model once."""
+    last = before.stream.last_session
+    fresh = after.scores if last is None else after.scores.filter(pl.col("session") > last)
+    new_folds = [_fold(record) for record in after.folds[len(before.stream.folds) :]]
+    for (number,), piece in fresh.group_by("block", maintain_order=True):
+        block = next(b for b in after.blocks if b.number == number)
+        model = _keep_model(house, before.row.id, block, after.open_model)
+        first, end = int(piece["session"][0]), int(piece["session"][-1])
+        path = f"{before.row.id}/scores_{first:06d}_{end:06d}.parquet"
+        content = io.BytesIO()
+        piece.write_parquet(content)
+        sha256 = house.stream_files.put(path, content.getvalue())
+        row = streams.Block(
+            stream_id=before.row.id,
+            first_session=first,
+            last_session=end,
+            block=block.number,
+            nominee=block.nominee,
+            train_through=block.train_through,
+            rows=block.rows,
+            path=path,
+            sha256=sha256,
+            written_at=house.clock.now(),
+            params={**_block_params(block), "folds": new_folds, "model": model},
+            model_path=f"{before.row.id}/model_{block.number:05d}" if model else "",
+        )
+        with house.state.write() as db:
+            streams.add_block(db, row)
+        new_folds = []
+
+
+def gate_slot(house: House, slot: Slot, row: StreamRow, *, session: int) -> GateSlot:
+    """Return what the ledger knows of the slot before tonight's look."""
+    with house.state.read() as db:
+        year = skill.find_year(db, row.id, session=session)
+        finding = skill.current(db, row.id)
+        open_years = [y for y in skill.years(db, slot) if session - y.start_session < YEAR]
+        start = year.start_session if year is not None else session
+        reign = champions.reign(db, slot, since_session=start)
+    return GateSlot(
+        year=None if year is None else GateYear(year.start_session, year.n0, year.alpha, year.k, year.z_star),
+        proven=finding is not None and finding.state == "proven",
+        further=len({y.stream_id for y in open_years} - {row.id}),
+        reign=reign,
+    )
+
+
+def keep_look(house: House, slot: Slot, row: StreamRow, looked: GateSlot, record: Mapping[str, Any]) -> None:
+    """Record the year that a look opened and the skill that it found; the same look twice is one look."""
+    at, session = house.clock.now(), int(record["session"])
+    with house.state.write() as db:
+        year = looked.year
+        if year is not None:
+            skill.open_year(db, Year(row.id, slot, year.start, year.n0, year.k, year.alpha, year.z_star, at))
+        if looked.proven:
+            z = record["z"] if record["z"] is not None else 0.0
+            skill.record(db, Finding(row.id, slot, session, "proven", float(z), int(record["n"]), at))
+
+
+def _with_scores(stream: Stream, pieces: list[pl.DataFrame]) -> Stream:
+    if not pieces:
+        return stream
+    return Stream(stream.fingerprint, pl.concat(pieces), stream.blocks, stream.folds, stream.open_model)
+
+
+def _block(piece: streams.Block) -> Block:
+    params = piece.params
+    return Block(
+        number=piece.block,
+        nominee=piece.nominee,
+        train_through=piece.train_through,
+        rows=piece.rows,
+        prior=tuple(params["prior"]),
+        features=tuple(params["features"]),
+        dropped=tuple(params["dropped"]),
+    )
+
+
+def _block_params(block: Block) -> dict[str, Any]:
+    return {"prior": list(block.prior), "features": list(block.features), "dropped": list(block.dropped)}
+
+
+def _fold(record: FoldRecord) -> dict[str, Any]:
+    return {
+        "number": record.number,
+        "contender": record.contender,
+        "known_on": record.known_on,
+        "total": record.total,
+        "sessions": record.sessions,
+    }
+
+
+def _keep_model(house: House, stream_id: str, block: Block, fitted: Fitted | None) -> dict[str, str]:
+    """Keep the model of the newest block, which still has sessions to score; older ones have said all they will."""
+    if fitted is None or fitted.block.number != block.number:
+        return {}
+    folder = f"{stream_id}/model_{block.number:05d}"
+    return {
+        name: house.stream_files.put(f"{folder}/{name}", content) for name, content in fitted.learner.parts().items()
+    }
+
+
+def _open_model(house: House, piece: streams.Block, spec: StreamSpec) -> Fitted | None:
+    files = piece.params.get("model") or {}
+    if not files:
+        return None
+    contender = next((c for c in spec.contenders if c.key == piece.nominee), None)
+    if contender is None:
+        raise FailedError(
+            f'the stream\'s block {piece.block} was scored by "{piece.nominee}", which is no recipe any more'
+        )
+    parts = {name: house.stream_files.get(f"{piece.model_path}/{name}", sha) for name, sha in files.items()}
+    return Fitted(contender, contender.recipe.from_parts(parts), _block(piece))

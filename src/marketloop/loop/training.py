@@ -1,0 +1,184 @@
+"""Fit a candidate with the complete recipe and look at it: the table of train, validation and test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from marketloop.core.errors import UsageError
+from marketloop.core.values import Matrix
+from marketloop.dataset import with_ranks
+from marketloop.evaluation.metrics import ClassMetrics, classifier_metrics
+from marketloop.evaluation.nomination import FoldRecord, comparison, nominate
+from marketloop.evaluation.splits import Holdout
+from marketloop.evaluation.stream import Fitted, StreamSpec, advance_folds, fit_nominee
+from marketloop.loop.house import House
+from marketloop.loop.preparing import Choices, Prepared, choose, prepare
+from marketloop.registry import Candidate
+
+__all__ = ["HoldoutTable", "Trained", "check_enough", "holdout_table", "manifest_of", "train_family"]
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class HoldoutTable:
+    """Figures of the nominated recipe on the oldest 80 %, the next 10 % and the newest 10 %, each beside no skill."""
+
+    figures: dict[str, dict[str, float]]
+    baseline: dict[str, dict[str, float]]
+    rows: dict[str, int]
+    gap_points: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What `train` made: a candidate on disk that nobody has promoted."""
+
+    candidate: Candidate
+    fitted: Fitted
+    prepared: Prepared
+    table: HoldoutTable
+    inner: dict[str, float]
+    warnings: tuple[str, ...]
+
+
+def train_family(
+    house: House,
+    family: str,
+    choices: Choices | None = None,
+    *,
+    prepared: Prepared | None = None,
+    on_progress: Progress | None = None,
+) -> Trained:
+    """Make a candidate of `family` from the stored bars; nothing is examined by the gate and nothing is promoted.
+
+    Raises
+    ------
+    UsageError
+        There is too little data, or a choice is unknown.
+    """
+    choices = choices or Choices()
+    spec = choose(house, family, choices)
+    prepared = prepared or prepare(house, spec, sample_size=choices.sample_size)
+    check_enough(prepared.matrix, spec)
+    matrix = with_ranks(prepared.matrix) if any(c.recipe.needs_ranks for c in spec.contenders) else prepared.matrix
+    start = int(matrix.session[-1]) + 1
+    folds = advance_folds((), matrix, prepared.panel, spec, before=start, on_progress=on_progress)
+    fitted = fit_nominee(matrix, spec, folds, start)
+    table = holdout_table(matrix, spec, folds)
+    slot = house.slot(family)
+    candidate = house.registry.write_candidate(
+        slot,
+        parts=fitted.learner.parts(),
+        manifest=manifest_of(fitted, spec, prepared),
+        at=house.clock.now(),
+    )
+    house.registry.examined(
+        slot,
+        candidate.version,
+        metrics=table.figures["test"],
+        baseline=table.baseline["test"],
+        scorecard={"holdout": {"figures": table.figures, "baseline": table.baseline, "rows": table.rows}},
+        at=house.clock.now(),
+    )
+    warnings = training_warnings(prepared, spec, table)
+    return Trained(candidate, fitted, prepared, table, comparison(folds), warnings)
+
+
+def check_enough(matrix: Matrix, spec: StreamSpec) -> None:
+    """Raise `UsageError` when the labelled rows are fewer than the family needs or hold one class only."""
+    labelled = np.isfinite(matrix.label)
+    rows = int(labelled.sum())
+    if rows < spec.family.minimum_rows:
+        raise UsageError(
+            f"{spec.family.name} needs at least {spec.family.minimum_rows} labelled rows and the data give {rows} "
+            f"({len(np.unique(matrix.session))} sessions after the warm-up): collect more tickers or a longer history"
+        )
+    if spec.family.classes:
+        present = np.unique(matrix.label[labelled]).astype(int)
+        if len(present) < 2:
+            name = spec.family.classes[int(present[0])]
+            raise UsageError(
+                f"all {rows} labels of {spec.family.name} are {name}: a classifier needs two classes; "
+                "choose a smaller threshold"
+            )
+
+
+def holdout_table(matrix: Matrix, spec: StreamSpec, folds: Sequence[FoldRecord]) -> HoldoutTable:
+    """Fit on the oldest 80 % of sessions and examine all three parts, purged at both edges.
+
+    The recipe is the one that would have been nominated when the validation part began: later folds have no say.
+    """
+    parts = Holdout.of(matrix)
+    train = matrix.take(parts.train)
+    contender = nominate(folds, spec.contenders, before=int(matrix.session[parts.validation].min()))
+    if len(train) == 0:
+        raise UsageError("no labelled rows are left in the oldest 80 % of the sessions: collect a longer history")
+    learner = contender.build(spec.seed, spec.threads).fit(train)
+    prior = np.bincount(train.label.astype(int), minlength=len(spec.family.classes)) / len(train)
+    figures: dict[str, dict[str, float]] = {}
+    baseline: dict[str, dict[str, float]] = {}
+    rows: dict[str, int] = {}
+    for name, mask in (("train", parts.train), ("validation", parts.validation), ("test", parts.test)):
+        part = matrix.take(mask)
+        if len(part) == 0:
+            raise UsageError(f"the {name} part holds no labelled rows: collect a longer history")
+        truth = part.label.astype(int)
+        own: ClassMetrics = classifier_metrics(truth, learner.predict(part), spec.family.classes)
+        none = classifier_metrics(truth, np.tile(prior, (len(truth), 1)), spec.family.classes)
+        figures[name], baseline[name], rows[name] = own.figures(), none.figures(), len(part)
+    gap = 100 * (figures["train"]["accuracy"] - figures["test"]["accuracy"])
+    return HoldoutTable(figures, baseline, rows, gap)
+
+
+def manifest_of(
+    fitted: Fitted, spec: StreamSpec, prepared: Prepared, extra: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return what has to be known of a fitted model to use, check and rebuild it."""
+    block = fitted.block
+    return {
+        "data_version": prepared.data_version,
+        "features": list(block.features),
+        "features_dropped": list(block.dropped),
+        "feature_set": spec.feature_set,
+        "recipe": fitted.contender.recipe.name,
+        "params": dict(fitted.contender.params),
+        "nominee": fitted.contender.key,
+        "seed": spec.seed,
+        "threads": spec.threads,
+        "horizon": spec.label.horizon,
+        "threshold": spec.label.threshold,
+        "classes": list(spec.family.classes),
+        "rows": block.rows,
+        "tickers": len(prepared.panel.tickers),
+        "trained_through": block.train_through,
+        "trained_through_date": prepared.sessions.date(block.train_through).isoformat(),
+        "matrix": prepared.matrix.fingerprint,
+        "importance": top_importance(fitted),
+        **(extra or {}),
+    }
+
+
+def top_importance(fitted: Fitted, count: int = 20) -> dict[str, float]:
+    """Return the largest shares of importance, in falling order."""
+    shares = sorted(fitted.learner.importance().items(), key=lambda item: -item[1])
+    return {name: round(share, 6) for name, share in shares[:count]}
+
+
+def training_warnings(prepared: Prepared, spec: StreamSpec, table: HoldoutTable) -> tuple[str, ...]:
+    """Return what a careful reader of the figures would say."""
+    warnings = []
+    if table.gap_points > 15:
+        warnings.append(
+            f"overfit: accuracy falls {table.gap_points:.0f} points from train to test; "
+            "use a shrunk recipe (--algorithm rank_ridge) or smaller trees (--set max_depth=5)"
+        )
+    if spec.feature_set.startswith("legacy"):
+        warnings.append("price levels identify ticker and date: the set legacy is for compatibility only")
+    if prepared.unfed:
+        warnings.append(f"nothing feeds {', '.join(prepared.unfed)}: null throughout and dropped")
+    return tuple(warnings)

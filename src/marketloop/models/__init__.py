@@ -1,0 +1,10 @@
+"""Named recipes that make learners of a matrix, and bytes of learners and back; knows no markets, touches no disk."""
+
+from __future__ import annotations
+
+from marketloop.models.boosted import BoostedClassifier
+from marketloop.models.builtin import builtin_families, builtin_recipes
+from marketloop.models.parameters import checked_parameters
+from marketloop.models.ridge import RankRidge
+
+__all__ = ["BoostedClassifier", "RankRidge", "builtin_families", "builtin_recipes", "checked_parameters"]

@@ -1,0 +1,1 @@
+"""Drift, decay, calibration and freshness as pure functions of frames and arrays."""

@@ -1,0 +1,19 @@
+"""Keeps fitted models as immutable folders, and decides nothing: makes champions of what the gate let through."""
+
+from marketloop.registry.artefacts import Artefact
+from marketloop.registry.documents import champion_document, models_document
+from marketloop.registry.recovery import Recovered
+from marketloop.registry.registry import Candidate, Registry
+from marketloop.registry.ruling import Ruling
+from marketloop.registry.streamfiles import StreamFiles
+
+__all__ = [
+    "Artefact",
+    "Candidate",
+    "Recovered",
+    "Registry",
+    "Ruling",
+    "StreamFiles",
+    "champion_document",
+    "models_document",
+]

@@ -1,0 +1,76 @@
+"""Files of walk-forward scores: written once, flushed, verified when read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from marketloop.core.errors import RefusedError
+from marketloop.registry.disk import digest, make_folder, put_in_place, read_verified, remove, safe_name, write_synced
+
+__all__ = ["StreamFiles"]
+
+_PARTIAL = ".partial"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFiles:
+    """The folder of stream files.
+
+    Parameters
+    ----------
+    root : Path
+        E.g. ``models/streams``. Paths in the calls are relative to it, with ``/`` between the parts.
+    """
+
+    root: Path
+
+    def put(self, path: str, content: bytes) -> str:
+        """Write a file once and return its SHA-256; the same content again is fine.
+
+        Raises
+        ------
+        RefusedError
+            Other content lies there: a stored score is never recomputed.
+        """
+        target = self._path(path)
+        sha256 = digest(content)
+        if target.exists():
+            if digest(target.read_bytes()) != sha256:
+                raise RefusedError(f'"{target}" holds other scores; stored scores are never recomputed')
+            return sha256
+        make_folder(target.parent)
+        beside = target.with_name(f".{target.name}{_PARTIAL}")
+        write_synced(beside, content, name="stream")
+        put_in_place(beside, target, name="stream")
+        return sha256
+
+    def get(self, path: str, sha256: str) -> bytes:
+        """Return the content of a file; raise `FailedError` when it is missing or damaged."""
+        return read_verified(self._path(path), sha256, remedy="restore the file from a backup, or open a new stream")
+
+    def recover(self, known: Collection[str]) -> tuple[str, ...]:
+        """Delete the files that a killed process left without a row, and return their paths.
+
+        Call it only while holding the lease: a writer's file has no row yet either.
+
+        Parameters
+        ----------
+        known : paths that rows name
+            ``state.streams.paths``; a path keeps a file, or everything in a folder.
+        """
+        if not self.root.is_dir():
+            return ()
+        found = (file.relative_to(self.root).as_posix() for file in sorted(self.root.rglob("*")) if file.is_file())
+        orphans = tuple(path for path in found if not _is_known(PurePosixPath(path), known))
+        for path in orphans:
+            remove(self.root / path)
+        return orphans
+
+    def _path(self, path: str) -> Path:
+        return self.root.joinpath(*(safe_name(part) for part in path.split("/")))
+
+
+def _is_known(path: PurePosixPath, known: Collection[str]) -> bool:
+    return str(path) in known or any(str(parent) in known for parent in path.parents)

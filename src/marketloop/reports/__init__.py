@@ -1,0 +1,1 @@
+"""Values become self-contained HTML pages with plots."""

@@ -1,0 +1,182 @@
+"""The sections of ``marketloop.toml``: every setting with its type, range and default."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from marketloop.core.values import StrategyConfig
+
+__all__ = [
+    "AlarmsSection",
+    "ComputeSection",
+    "ContextSection",
+    "DataSection",
+    "FamilySection",
+    "FeaturesSection",
+    "GateSection",
+    "ProjectSection",
+    "RetrainingSection",
+    "Section",
+    "ServeSection",
+    "StateSection",
+    "StrategySection",
+    "TrackingSection",
+]
+
+
+def _split(value: Any) -> Any:
+    """Read ``A,B`` as a list, the way flags and environment variables write one."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+
+
+class Section(BaseModel):
+    """A frozen group of settings; a key it does not know is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True, hide_input_in_errors=True)
+
+
+class ProjectSection(Section):
+    """Who the project is and on which exchange's time it lives."""
+
+    name: str = Field(default="marketloop", min_length=1)
+    calendar: str = "XNYS"
+    timezone: str = "America/New_York"
+
+
+class DataSection(Section):
+    """Where bars come from and which of them are wanted; `options` belong to the source."""
+
+    source: str = "sample"
+    path: Path | None = None
+    universe: str | None = None
+    tickers: Names = ()
+    top: int | None = Field(default=None, ge=1)
+    timeframe: str | None = Field(default=None, pattern=r"^[1-9]\d*(y|mo|w|d)$")
+    start: dt.date | None = None
+    end: dt.date | None = None
+    adjustment: str | None = None
+    options: dict[str, Any] = {}
+
+
+class ContextSection(Section):
+    """Market series, each a stored ticker or a CSV/Parquet file ``date, value[, known_at]`` (``file#COLUMN`` selects).
+
+    `sectors` is a table ``ticker, sector``, `sector_etfs` a file with the bars of the sector funds.
+    """
+
+    vix: str | None = None
+    spx: str | None = None
+    us10y: str | None = None
+    usd: str | None = None
+    sectors: str | None = None
+    sector_etfs: str | None = None
+
+
+class StrategySection(Section):
+    """Periods of the configurable indicators, in bars (ranges as in `StrategyConfig`)."""
+
+    rsi_period: int = Field(default=10, ge=2, le=100)
+    volume_exhaustion_lookback_daily: int = Field(default=20, ge=2, le=250)
+    support_resistance_lookback_daily: int = Field(default=20, ge=2, le=250)
+
+    @property
+    def config(self) -> StrategyConfig:
+        """The value that rooms take."""
+        return StrategyConfig(**self.model_dump())
+
+
+class FeaturesSection(Section):
+    """Which feature set is computed and how gaps are filled."""
+
+    set: str = "extended"
+    fill: Literal["forward", "none"] = "forward"
+
+
+class GateSection(Section):
+    """What a promotion must show (GATE.md, section 4); probabilities one-sided, lengths in sessions.
+
+    `floors` are the user's own wishes, e.g. ``{accuracy = 0.6}``; the profiles ``guide`` and ``strict``
+    set the usual ones.
+    """
+
+    alpha_skill: float = Field(default=0.025, gt=0, le=0.25)
+    alpha_better: float = Field(default=0.025, gt=0, le=0.25)
+    alpha_scope: Literal["family", "project"] = "family"
+    block_sessions: int = Field(default=21, ge=1, le=250)
+    min_skill_sessions: int = Field(default=250, ge=40)
+    min_pair_sessions: int = Field(default=40, ge=40)
+    refresh_age: int = Field(default=63, ge=50)
+    z_refresh: float = Field(default=-1.28, le=0)
+    harm_window: int = Field(default=63, ge=40)
+    z_harm: float = Field(default=-3.1, lt=0)
+    plausibility_ic: float | None = Field(default=None, gt=0, le=1)
+    profile: Literal["none", "guide", "strict"] = "none"
+    floors: dict[str, float] = {}
+
+
+class FamilySection(Section):
+    """One family of models; what is left out follows the family's own default.
+
+    `threshold` is a fraction (0.02 is 2 %), `target_days` counts sessions, `max_age` sessions, `schedule` is a cron
+    line in the project's time zone. `gate` overrides single settings of ``[gate]``.
+    """
+
+    enabled: bool = True
+    recipes: Names | None = None
+    target_days: int | None = Field(default=None, ge=1, le=250)
+    threshold: float | None = Field(default=None, gt=0, lt=1)
+    schedule: str | None = None
+    max_age: int | None = Field(default=None, ge=1)
+    gate: GateSection = GateSection()
+
+
+class RetrainingSection(Section):
+    """When a retraining may run; `min_new_samples` counts matured rows since the last training."""
+
+    schedule: Literal["default", "calm", "off"] = "default"
+    on_events: bool = False
+    min_interval_hours: float = Field(default=24, ge=0)
+    min_new_samples: int = Field(default=100, ge=0)
+    training_data_path: Path | None = None
+
+
+class ServeSection(Section):
+    """Where predictions are served; `stale_after` counts sessions."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=1, le=65535)
+    primary: str = "price_predictor"
+    stale_after: int = Field(default=3, ge=1)
+
+
+class AlarmsSection(Section):
+    """Apprise addresses of the alarm channels; they hold secrets and are never printed."""
+
+    urls: Names = ()
+
+
+class StateSection(Section):
+    """Database of ledger and scoreboards; SQLite files of the project by default."""
+
+    url: str | None = None
+
+
+class TrackingSection(Section):
+    """MLflow mirror; a SQLite file of the project by default."""
+
+    enabled: bool = True
+    uri: str | None = None
+
+
+class ComputeSection(Section):
+    """Threads of this machine (all by default) and the address of a Dask cluster."""
+
+    threads: int | None = Field(default=None, ge=1, le=1024)
+    dask: str | None = None

@@ -1,0 +1,118 @@
+"""The outbox: what others must hear, written in the transaction that made it true, delivered later, at least once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from marketloop.state.columns import Json
+from marketloop.state.rows import from_row
+from marketloop.state.schema import outbox
+from marketloop.state.store import State
+
+__all__ = ["Deliver", "Drained", "Message", "append", "drain", "pending", "waiting"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Something that a mirror must hear.
+
+    Parameters
+    ----------
+    id : int
+        Order of delivery within a topic.
+    topic : str
+        Whose business it is: ``mlflow``, ``views``, ``event``, ``alarm``.
+    key : str
+        Unique; the same key is never appended twice.
+    payload : dict
+    created_at : datetime
+    attempts : int
+        Failed deliveries so far.
+    """
+
+    id: int
+    topic: str
+    key: str
+    payload: dict[str, Any]
+    created_at: datetime
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """What a drain did.
+
+    Parameters
+    ----------
+    sent, failed : int
+        Messages delivered, and topics whose delivery stopped.
+    reason : str
+        The first failure in one sentence; empty when there was none.
+    """
+
+    sent: int = 0
+    failed: int = 0
+    reason: str = ""
+
+
+Deliver = Callable[[Message], None]
+
+
+def append(db: Connection, topic: str, *, key: str, payload: Json, at: datetime) -> bool:
+    """Append a message; return False when its key is there already."""
+    if db.scalar(select(outbox.c.id).where(outbox.c.key == key)) is not None:
+        return False
+    db.execute(outbox.insert().values(topic=topic, key=key, payload=payload, created_at=at, attempts=0, trouble=""))
+    return True
+
+
+def pending(db: Connection, topic: str, *, limit: int = 1000) -> tuple[Message, ...]:
+    """Return the messages of a topic that wait, in order."""
+    query = select(outbox).where(outbox.c.topic == topic, outbox.c.sent_at.is_(None)).order_by(outbox.c.id).limit(limit)
+    return tuple(from_row(Message, row) for row in db.execute(query).mappings())
+
+
+def waiting(db: Connection, topics: Collection[str]) -> int:
+    """Return how many messages of `topics` wait."""
+    query = select(func.count()).select_from(outbox).where(outbox.c.topic.in_(topics), outbox.c.sent_at.is_(None))
+    return db.scalar(query) or 0
+
+
+def drain(state: State, handlers: Mapping[str, Deliver], *, at: datetime) -> Drained:
+    """Deliver what waits, topic by topic, in order; a topic stops at its first failure and keeps the rest.
+
+    A crash between a delivery and its mark delivers again: handlers must be idempotent. Whatever a handler raises is
+    kept beside the message and reported, never raised: a mirror that is away must not fail a cycle.
+    """
+    sent, reasons = 0, []
+    for topic, deliver in handlers.items():
+        with state.read() as db:
+            messages = pending(db, topic)
+        for message in messages:
+            trouble = _attempt(deliver, message)
+            with state.write() as db:
+                _mark(db, message, trouble, at)
+            if trouble:
+                reasons.append(f"{topic}: {trouble}")
+                break
+            sent += 1
+    return Drained(sent, len(reasons), next(iter(reasons), ""))
+
+
+def _attempt(deliver: Deliver, message: Message) -> str:
+    try:
+        deliver(message)
+    except Exception as error:  # noqa: BLE001 - the outermost edge of a delivery: recorded, never fatal
+        said = str(error).strip().splitlines()
+        return f"{type(error).__name__}: {said[0] if said else ''}"[:500]
+    return ""
+
+
+def _mark(db: Connection, message: Message, trouble: str, at: datetime) -> None:
+    change: dict[str, Any] = {"attempts": outbox.c.attempts + 1, "trouble": trouble} if trouble else {"sent_at": at}
+    db.execute(outbox.update().where(outbox.c.id == message.id).values(change))

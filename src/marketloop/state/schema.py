@@ -1,0 +1,246 @@
+"""The tables: what happened, one row per fact; rows of the append-only tables are never changed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+from marketloop.state.columns import Document, Moment
+
+__all__ = [
+    "APPEND_ONLY",
+    "LEDGER",
+    "SCORES",
+    "VERSION",
+    "blocks",
+    "champions",
+    "cycles",
+    "decisions",
+    "heartbeats",
+    "leases",
+    "outbox",
+    "schema_version",
+    "scoreboards",
+    "skill_events",
+    "skill_years",
+    "streams",
+    "versions",
+]
+
+VERSION: Final = 1
+"""Version of these tables. A database with a greater one was written by a newer MarketLoop and is left alone."""
+
+LEDGER: Final = MetaData()
+SCORES: Final = MetaData()
+
+_Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _slot(*, key: bool = False) -> tuple[Column[str], Column[str]]:
+    return (
+        Column("family", String(64), primary_key=key, nullable=False),
+        Column("config_key", String(128), primary_key=key, nullable=False),
+    )
+
+
+def _process() -> tuple[Column[int], Column[str], Column[str], Column[str]]:
+    return (
+        Column("pid", Integer, nullable=False),
+        Column("host", String(255), nullable=False),
+        Column("boot_id", String(64), nullable=False),
+        Column("process_start", String(64), nullable=False),
+    )
+
+
+schema_version: Final = Table(
+    "schema",
+    LEDGER,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+)
+
+cycles: Final = Table(
+    "cycles",
+    LEDGER,
+    Column("id", String(64), primary_key=True),
+    Column("trigger", String(32), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("started_at", Moment, nullable=False),
+    Column("ended_at", Moment),
+    Column("outcome", String(32), nullable=False),
+    Column("document", Document, nullable=False),
+    *_process(),
+)
+
+versions: Final = Table(
+    "versions",
+    LEDGER,
+    *_slot(key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("state", String(16), nullable=False),
+    Column("verdict", String(16), nullable=False),
+    Column("recipe", String(128), nullable=False),
+    Column("params", Document, nullable=False),
+    Column("data_version", String(128), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("trained_at", Moment, nullable=False),
+    Column("metrics", Document, nullable=False),
+    Column("baseline", Document, nullable=False),
+    Column("scorecard", Document, nullable=False),
+    *_process(),
+)
+
+decisions: Final = Table(
+    "decisions",
+    LEDGER,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("cycle_id", String(64), nullable=False),
+    *_slot(),
+    Column("version", Integer),
+    Column("verdict", String(16), nullable=False),
+    Column("reason_code", String(32), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("record", Document, nullable=False),
+    Column("decided_at", Moment, nullable=False),
+)
+Index("decisions_by_slot", decisions.c.family, decisions.c.config_key, decisions.c.version)
+
+champions: Final = Table(
+    "champions",
+    LEDGER,
+    *_slot(key=True),
+    Column("entry", Integer, primary_key=True, autoincrement=False),
+    Column("version", Integer, nullable=False),
+    Column("action", String(16), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("skill_proven", Boolean, nullable=False),
+    Column("pinned", Boolean, nullable=False),
+    Column("recorded_at", Moment, nullable=False),
+    Column("promoted_at", Moment, nullable=False),
+    Column("trained_at", Moment, nullable=False),
+    Column("data_version", String(128), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("decision_id", _Id, nullable=False),
+    Column("session", Integer),
+    Column("trained_through", Integer),
+    Column("stream_id", String(64)),
+)
+
+streams: Final = Table(
+    "streams",
+    LEDGER,
+    Column("id", String(64), primary_key=True),
+    *_slot(),
+    Column("fingerprint", String(64), nullable=False),
+    Column("opened_session", Integer, nullable=False),
+    Column("opened_at", Moment, nullable=False),
+    Column("closed_session", Integer),
+    Column("closed_because", Text),
+)
+
+blocks: Final = Table(
+    "blocks",
+    LEDGER,
+    Column("stream_id", String(64), primary_key=True),
+    Column("first_session", Integer, primary_key=True, autoincrement=False),
+    Column("last_session", Integer, nullable=False),
+    Column("block", Integer, nullable=False),
+    Column("nominee", String(128), nullable=False),
+    Column("params", Document, nullable=False),
+    Column("train_through", Integer, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("model_path", Text, nullable=False),
+    Column("written_at", Moment, nullable=False),
+)
+
+skill_years: Final = Table(
+    "skill_years",
+    LEDGER,
+    Column("stream_id", String(64), primary_key=True),
+    Column("start_session", Integer, primary_key=True, autoincrement=False),
+    *_slot(),
+    Column("n0", Integer, nullable=False),
+    Column("k", Integer, nullable=False),
+    Column("alpha", Float, nullable=False),
+    Column("z_star", Float, nullable=False),
+    Column("opened_at", Moment, nullable=False),
+)
+
+skill_events: Final = Table(
+    "skill_events",
+    LEDGER,
+    Column("stream_id", String(64), primary_key=True),
+    Column("session", Integer, primary_key=True, autoincrement=False),
+    *_slot(),
+    Column("state", String(16), nullable=False),
+    Column("z", Float, nullable=False),
+    Column("n", Integer, nullable=False),
+    Column("recorded_at", Moment, nullable=False),
+)
+
+outbox: Final = Table(
+    "outbox",
+    LEDGER,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("topic", String(32), nullable=False),
+    Column("key", String(255), nullable=False, unique=True),
+    Column("payload", Document, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("sent_at", Moment),
+    Column("attempts", Integer, nullable=False),
+    Column("trouble", Text, nullable=False),
+)
+Index("outbox_pending", outbox.c.topic, outbox.c.sent_at, outbox.c.id)
+
+leases: Final = Table(
+    "leases",
+    LEDGER,
+    Column("name", String(64), primary_key=True),
+    Column("token", Integer, nullable=False),
+    Column("acquired_at", Moment, nullable=False),
+    Column("heartbeat_at", Moment, nullable=False),
+    Column("released_at", Moment),
+    *_process(),
+)
+
+heartbeats: Final = Table(
+    "heartbeats",
+    LEDGER,
+    Column("name", String(64), primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("document", Document, nullable=False),
+    *_process(),
+)
+
+scoreboards: Final = Table(
+    "scoreboards",
+    SCORES,
+    *_slot(key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("as_of", Date, primary_key=True),
+    Column("ticker", String(32), primary_key=True),
+    Column("probability", Float),
+    Column("class", String(32), key="class_name"),
+    Column("signal", String(16), nullable=False),
+    Column("classes", Document, nullable=False),
+    Column("score", Float, nullable=False),
+    Column("written_at", Moment, nullable=False),
+)
+
+APPEND_ONLY: Final = (decisions, champions, blocks, skill_years, skill_events, scoreboards)
+"""Tables whose rows the database itself refuses to change or delete."""

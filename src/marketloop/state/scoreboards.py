@@ -1,0 +1,105 @@
+"""Scoreboards: what a version says of every ticker as of a session; also the journal of predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from sqlalchemy import ColumnElement, Connection, func, select
+
+from marketloop.state.columns import Slot
+from marketloop.state.dialects import insert_new
+from marketloop.state.rows import in_slot
+from marketloop.state.schema import scoreboards
+
+__all__ = ["Prediction", "latest_session", "load", "write"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What one version says of one ticker as of one session.
+
+    Parameters
+    ----------
+    ticker : str
+    as_of : date
+        Session at whose close everything used was known.
+    signal : {"BUY", "HOLD", "SELL"}
+    score : float
+        Directional, higher is more bullish.
+    probability, class_name : float in [0, 1], str, optional
+        Of the most likely class; None for families that predict a value.
+    classes : mapping of class name to probability
+    """
+
+    ticker: str
+    as_of: date
+    signal: str
+    score: float
+    probability: float | None = None
+    class_name: str | None = None
+    classes: Mapping[str, float] = field(default_factory=dict)
+
+
+def write(db: Connection, slot: Slot, version: int, predictions: Iterable[Prediction], *, at: datetime) -> int:
+    """Append predictions and return how many were new.
+
+    `db` is a transaction of ``state.scores``. The first word of a version on a ticker and session stands: a second
+    one is not written, because the first may have been served.
+    """
+    rows = [
+        {
+            "family": slot.family,
+            "config_key": slot.config_key,
+            "version": version,
+            "as_of": prediction.as_of,
+            "ticker": prediction.ticker,
+            "probability": prediction.probability,
+            "class_name": prediction.class_name,
+            "signal": prediction.signal,
+            "classes": prediction.classes,
+            "score": prediction.score,
+            "written_at": at,
+        }
+        for prediction in predictions
+    ]
+    if not rows:
+        return 0
+    before = _count(db, slot, version)
+    db.execute(insert_new(db, scoreboards), rows)
+    return _count(db, slot, version) - before
+
+
+def load(db: Connection, slot: Slot, version: int, *, as_of: date | None = None) -> tuple[Prediction, ...]:
+    """Return the scoreboard of a version by ticker, of its latest session unless `as_of` names another."""
+    day = as_of or latest_session(db, slot, version)
+    columns = scoreboards.c
+    query = (
+        select(
+            columns.ticker,
+            columns.as_of,
+            columns.signal,
+            columns.score,
+            columns.probability,
+            columns.class_name,
+            columns.classes,
+        )
+        .where(_of(slot, version), columns.as_of == day)
+        .order_by(columns.ticker)
+    )
+    return tuple(Prediction(*row) for row in db.execute(query))
+
+
+def latest_session(db: Connection, slot: Slot, version: int) -> date | None:
+    """Return the latest session that a version has predictions for."""
+    day: date | None = db.scalar(select(func.max(scoreboards.c.as_of)).where(_of(slot, version)))
+    return day
+
+
+def _of(slot: Slot, version: int) -> ColumnElement[bool]:
+    return in_slot(scoreboards, slot) & (scoreboards.c.version == version)
+
+
+def _count(db: Connection, slot: Slot, version: int) -> int:
+    return db.scalar(select(func.count()).select_from(scoreboards).where(_of(slot, version))) or 0

@@ -1,0 +1,177 @@
+"""Speaks to MLflow; the only module that imports it, itself imported at the door in `mirror`."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from marketloop.tracking.snapshot import Snapshot
+
+__all__ = ["create_database", "experiment_name", "model_name", "send"]
+
+for _name in ("mlflow", "alembic"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+_LONGEST: Final = 500
+
+
+def send(uri: str, artifact_root: Path, models: Path, seen: Snapshot) -> None:
+    """Copy one version into MLflow: its run, its model version, and the aliases of its slot."""
+    client = _client(uri)
+    experiment = _experiment(client, experiment_name(seen), artifact_root)
+    run = _run(client, experiment, seen)
+    client.log_batch(
+        run, metrics=_metrics(seen), params=_params(seen), tags=[RunTag(k, v) for k, v in _tags(seen, models).items()]
+    )
+    ended = seen.decision.decided_at if seen.decision else seen.version.trained_at
+    client.set_terminated(run, end_time=_milliseconds(ended))
+    _model_version(client, run, models, seen)
+    _aliases(client, seen)
+
+
+def experiment_name(seen: Snapshot) -> str:
+    """Return the experiment of a version: one per family."""
+    return f"marketloop/{seen.version.slot.family}"
+
+
+def model_name(seen: Snapshot) -> str:
+    """Return the registered model of a version: one per slot, since versions are numbered per slot."""
+    return f"{seen.version.slot.family}.{seen.version.slot.config_key}"
+
+
+@functools.cache
+def _client(uri: str) -> MlflowClient:
+    if uri.startswith("sqlite:///"):
+        create_database(Path(uri.removeprefix("sqlite:///")))
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def create_database(path: Path) -> None:
+    """Create MLflow's SQLite database unless it exists.
+
+    MLflow runs some seventy migrations, each flushed to disk; here they run in memory, and the result is written once
+    and takes its name in one step.
+    """
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    name = f"file:marketloop-{os.getpid()}?mode=memory&cache=shared"
+    beside = path.with_name(f".{path.name}.partial")
+    beside.unlink(missing_ok=True)
+    with closing(sqlite3.connect(name, uri=True)) as memory, closing(sqlite3.connect(beside)) as disk:
+        uri = f"sqlite:///{name}&uri=true"
+        MlflowClient(tracking_uri=uri, registry_uri=uri).search_experiments(max_results=1)
+        memory.backup(disk)
+    beside.replace(path)
+
+
+def _experiment(client: MlflowClient, name: str, artifact_root: Path) -> str:
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        return str(client.create_experiment(name, artifact_location=(artifact_root / name).resolve().as_uri()))
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
+
+
+def _run(client: MlflowClient, experiment: str, seen: Snapshot) -> str:
+    slot, version = seen.version.slot, seen.version.version
+    wanted = f"tags.version = '{version}' and tags.config_key = '{slot.config_key}'"
+    runs = client.search_runs([experiment], filter_string=wanted, max_results=1)
+    if runs:
+        return str(runs[0].info.run_id)
+    run = client.create_run(
+        experiment,
+        start_time=_milliseconds(seen.version.trained_at),
+        tags={"version": str(version), "config_key": slot.config_key},
+        run_name=f"v{version} {slot.config_key}",
+    )
+    return str(run.info.run_id)
+
+
+def _model_version(client: MlflowClient, run: str, models: Path, seen: Snapshot) -> None:
+    name, tags = model_name(seen), _tags(seen, models)
+    number = _number(client, name, seen.version.version)
+    if number is None:
+        _ensure_model(client, name)
+        source = (models / seen.version.path).resolve().as_uri()
+        client.create_model_version(name, source, run_id=run, tags=tags)
+        return
+    for key, value in tags.items():
+        client.set_model_version_tag(name, number, key, value)
+
+
+def _ensure_model(client: MlflowClient, name: str) -> None:
+    try:
+        client.get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        client.create_registered_model(name)
+
+
+def _number(client: MlflowClient, name: str, version: int) -> str | None:
+    """Return MLflow's own number for our version; it has none for versions that never came to an examination."""
+    found = client.search_model_versions(f"name = '{name}' and tags.version = '{version}'", max_results=1)
+    return str(found[0].version) if found else None
+
+
+def _aliases(client: MlflowClient, seen: Snapshot) -> None:
+    name = model_name(seen)
+    for role, version in seen.roles.items():
+        number = None if version is None else _number(client, name, version)
+        if number is not None:
+            client.set_registered_model_alias(name, role, number)
+        elif role in client.get_registered_model(name).aliases:
+            client.delete_registered_model_alias(name, role)
+
+
+def _metrics(seen: Snapshot) -> list[Metric]:
+    at = _milliseconds(seen.version.trained_at)
+    figures = dict(_flat(seen.version.metrics)) | dict(_flat({"baseline": seen.version.baseline}))
+    return [Metric(key, float(value), at, 0) for key, value in figures.items() if isinstance(value, int | float)]
+
+
+def _params(seen: Snapshot) -> list[Param]:
+    params = {"recipe": seen.version.recipe, **dict(_flat(seen.version.params))}
+    return [Param(key, str(value)[:_LONGEST]) for key, value in params.items()]
+
+
+def _tags(seen: Snapshot, models: Path) -> dict[str, str]:
+    row, decision = seen.version, seen.decision
+    tags = {
+        "family": row.slot.family,
+        "config_key": row.slot.config_key,
+        "version": str(row.version),
+        "data_version": row.data_version,
+        "sha256": row.sha256,
+        "manifest": str((models / row.path / "manifest.json").resolve()),
+        "verdict": decision.verdict if decision else "",
+    }
+    if decision:
+        tags |= {"reason_code": decision.reason_code, "reason": decision.reason[:_LONGEST]}
+    return tags
+
+
+def _flat(document: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the leaves of nested mappings under dotted names."""
+    for key, value in document.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _milliseconds(at: datetime) -> int:
+    return int(at.timestamp() * 1000)

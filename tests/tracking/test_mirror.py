@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from marketloop.core.errors import UsageError
+from marketloop.registry import Registry, Ruling
+from marketloop.state import Slot, State, lease, outbox, this_process
+from marketloop.tracking import Drained, MlflowMirror, drain
+
+NOON = dt.datetime(2026, 1, 2, 12, 0, tzinfo=dt.UTC)
+SLOT = Slot("price_predictor", "rsi10_vol20_support20")
+MODEL = "price_predictor.rsi10_vol20_support20"
+MANIFEST = {
+    "data_version": "17",
+    "features": ["rsi"],
+    "recipe": "xgboost",
+    "seed": 7,
+    "threads": 2,
+    "params": {"n_estimators": 500, "max_depth": 7},
+}
+Promote = Callable[[], int]
+
+pytestmark = [pytest.mark.xdist_group("mlflow"), pytest.mark.filterwarnings("ignore")]
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database fresh from its migrations, made once."""
+    client = pytest.importorskip("marketloop.tracking.client")
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    client.create_database(path)
+    return path
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[State]:
+    with State.open(f"sqlite:///{tmp_path}/state.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def registry(tmp_path: Path, state: State) -> Registry:
+    return Registry(tmp_path / "models" / "registry", state)
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, template: Path, registry: Registry) -> MlflowMirror:
+    shutil.copy(template, tmp_path / "mlflow.db")
+    return MlflowMirror(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "mlartifacts", registry.root)
+
+
+@pytest.fixture
+def promote(registry: Registry, state: State) -> Promote:
+    """Write, examine and promote a version."""
+
+    def go() -> int:
+        with state.write() as db:
+            held = lease.acquire(db, "cycle", process=this_process(), at=NOON)
+        assert held is not None
+        made = registry.write_candidate(SLOT, parts={"model.ubj": b"trees"}, manifest=MANIFEST, at=NOON)
+        registry.examined(
+            SLOT,
+            made.version,
+            metrics={"accuracy": 0.52, "rank_ic": 0.021, "auc": None},
+            baseline={"accuracy": 0.545},
+            scorecard={},
+            at=NOON,
+        )
+        now = registry.champion(SLOT)
+        ruling = Ruling("promoted", "superior" if now else "first", "z 2.5 >= 2.34", skill_proven=True)
+        registry.promote(SLOT, made.version, ruling, expected=now.entry if now else 0, held=held, at=NOON)
+        with state.write() as db:
+            lease.release(db, held, at=NOON)
+        return made.version
+
+    return go
+
+
+def test_mirror_shows_run_version_and_aliases(
+    state: State, mirror: MlflowMirror, registry: Registry, promote: Promote
+) -> None:
+    from mlflow.tracking import MlflowClient  # noqa: PLC0415 - the import takes seconds; only this test needs it
+
+    promote()
+    assert drain(state, mirror, at=NOON) == Drained(sent=2)
+    promote()
+    made = registry.write_candidate(SLOT, parts={"model.ubj": b"trees"}, manifest=MANIFEST, at=NOON)
+    registry.refuse(SLOT, made.version, Ruling("refused", "not_better", "z 0.3 < 2.5"), at=NOON)
+    assert drain(state, mirror, at=NOON) == Drained(sent=3)
+
+    client = MlflowClient(tracking_uri=mirror.uri, registry_uri=mirror.uri)
+    experiment = client.get_experiment_by_name("marketloop/price_predictor")
+    assert experiment is not None
+    runs = {run.data.tags["version"]: run for run in client.search_runs([experiment.experiment_id])}
+    assert sorted(runs) == ["1", "2", "3"]
+    first = runs["1"]
+    assert first.data.params == {"recipe": "xgboost", "n_estimators": "500", "max_depth": "7"}
+    assert first.data.metrics == {"accuracy": 0.52, "rank_ic": 0.021, "baseline.accuracy": 0.545}
+    assert (first.data.tags["verdict"], first.data.tags["data_version"]) == ("promoted", "17")
+    assert first.info.status == "FINISHED"
+    assert runs["3"].data.tags["reason_code"] == "not_better"
+
+    versions = {v.tags["version"]: v for v in client.search_model_versions(f"name = '{MODEL}'")}
+    assert sorted(versions) == ["1", "2", "3"]
+    assert versions["1"].source == (registry.root / "price_predictor/rsi10_vol20_support20/v1").as_uri()
+    aliases = client.get_registered_model(MODEL).aliases
+    assert {role: aliases[role] for role in sorted(aliases)} == {"challenger": "3", "champion": "2", "previous": "1"}
+
+    registry.rollback(SLOT, reason="live IC turned bad", at=NOON)
+    drain(state, mirror, at=NOON)
+    aliases = client.get_registered_model(MODEL).aliases
+    assert {role: aliases[role] for role in sorted(aliases)} == {"challenger": "3", "champion": "1"}
+
+
+def test_mirror_sends_the_same_message_twice_without_a_second_run(
+    state: State, mirror: MlflowMirror, promote: Promote
+) -> None:
+    from mlflow.tracking import MlflowClient  # noqa: PLC0415
+
+    promote()
+    drain(state, mirror, at=NOON)
+    with state.write() as db:
+        payload = {"family": SLOT.family, "config_key": SLOT.config_key, "version": 1}
+        outbox.append(db, "mlflow", key="again", payload=payload, at=NOON)
+    assert drain(state, mirror, at=NOON) == Drained(sent=1)
+    client = MlflowClient(tracking_uri=mirror.uri, registry_uri=mirror.uri)
+    experiment = client.get_experiment_by_name("marketloop/price_predictor")
+    assert experiment is not None
+    assert len(client.search_runs([experiment.experiment_id])) == 1
+    assert len(client.search_model_versions(f"name = '{MODEL}'")) == 1
+
+
+def test_mirror_that_is_away_fails_nothing_and_catches_up(
+    state: State, mirror: MlflowMirror, promote: Promote, tmp_path: Path
+) -> None:
+    promote()
+    broken = tmp_path / "broken.db"
+    broken.write_bytes(b"this is no database" * 100)
+    away = MlflowMirror(f"sqlite:///{broken}", tmp_path, tmp_path)
+    drained = drain(state, away, at=NOON)
+    assert (drained.sent, drained.failed) == (0, 1)
+    assert drained.reason.startswith("mlflow: ")
+    assert drain(state, mirror, at=NOON) == Drained(sent=2)
+
+
+def test_drain_imports_no_mlflow_when_nothing_waits(tmp_path: Path) -> None:
+    script = f"""
+import datetime as dt, sys
+from pathlib import Path
+from marketloop.state import State
+from marketloop.tracking import Drained, MlflowMirror, drain
+with State.open("sqlite:///{tmp_path}/state.db") as state:
+    mirror = MlflowMirror("sqlite:///{tmp_path}/mlflow.db", Path("{tmp_path}"), Path("{tmp_path}"))
+    assert drain(state, mirror, at=dt.datetime(2026, 1, 2, tzinfo=dt.UTC)) == Drained()
+assert not [name for name in sys.modules if name.partition(".")[0] == "mlflow"]
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+@pytest.mark.parametrize("uri", ["mlruns", "file:///tmp/mlruns"])
+def test_mirror_refuses_a_file_store(uri: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"expected sqlite:///path/to/mlflow\.db"):
+        MlflowMirror(uri, tmp_path, tmp_path)
