@@ -83,6 +83,11 @@ def test_second_collect_asks_for_missing_sessions_only(
     assert_frame_equal(store.read(), source.bars.filter(pl.col("date") <= D(2014, 2, 10)))
 
 
+def test_one_ticker_with_ten_bars_is_collected(store: DeltaBarStore, make_bars: Bars, sessions: Sessions) -> None:
+    result = collect(ListSource(make_bars("AAA", count=10)), store, sessions=sessions)
+    assert (result.new_rows, result.failures, result.report.warnings) == (10, {}, ())
+
+
 def test_nothing_new_is_no_error_and_keeps_the_version(
     store: DeltaBarStore, make_bars: Bars, sessions: Sessions
 ) -> None:
@@ -155,6 +160,27 @@ def test_revised_history_is_fetched_anew_as_a_whole(store: DeltaBarStore, make_b
     assert not result.up_to_date
     assert [tickers for tickers, _, _ in source.asked] == [("AAA", "BBB"), ("AAA",)]
     assert [w["ticker"] for w in result.report.warnings if w["rule"] == "revision"] == ["AAA"]
+
+
+def test_revision_and_new_bars_together_are_stored_in_one_version(
+    store: DeltaBarStore, make_bars: Bars, sessions: Sessions
+) -> None:
+    bars = make_bars("AAA", "BBB", count=60)
+    collect(ListSource(bars), store, sessions=sessions, end=D(2014, 3, 20))
+    source = ListSource(bars.with_columns(pl.col("open", "high", "low", "close") * 0.5))
+    before = store.version
+    result = collect(source, store, sessions=sessions)
+    assert before is not None
+    assert result.version == before + 1
+    assert (result.new_rows, result.revised_rows) == (2 * 6, 2 * 54)
+    assert_frame_equal(store.read(), source.bars)
+
+
+def test_ticker_that_the_source_does_not_know_is_refused(
+    store: DeltaBarStore, make_bars: Bars, sessions: Sessions
+) -> None:
+    with pytest.raises(UsageError, match=r'the source list has no ticker AAB; it has 1 others. Did you mean "AAA"\?'):
+        collect(ListSource(make_bars("AAA")), store, sessions=sessions, tickers=["AAB"])
 
 
 def test_other_adjustment_than_that_of_the_store_is_refused(

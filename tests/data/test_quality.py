@@ -203,7 +203,7 @@ raw_rows = st.lists(
 
 
 @given(rows=raw_rows, order=st.randoms(use_true_random=False))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_frame_is_split_completely_and_whatever_its_order(
     rows: list[dict[str, Any]], order: Any, sessions: Sessions
 ) -> None:
@@ -220,7 +220,7 @@ def test_any_frame_is_split_completely_and_whatever_its_order(
 
 
 @given(rows=raw_rows)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_accepted_rows_are_sound_and_stay_accepted(rows: list[dict[str, Any]], sessions: Sessions) -> None:
     accepted = examine(pl.DataFrame(rows, schema=dict(BAR_SCHEMA)), sessions).accepted
     for row in accepted.iter_rows(named=True):

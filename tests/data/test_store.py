@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -79,13 +80,36 @@ def test_unknown_version_is_refused(store: DeltaBarStore, make_bars: Bars) -> No
         store.read(version=3)
 
 
-def test_many_small_merges_leave_few_files_and_all_rows(store: DeltaBarStore, make_bars: Bars) -> None:
-    bars = make_bars("AAA", count=70)
-    for rows in range(1, 71):
+def test_many_small_merges_leave_few_files_and_all_rows(
+    store: DeltaBarStore, make_bars: Bars, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("marketloop.data.delta._FILES_BEFORE_COMPACTION", 4)
+    bars = make_bars("AAA", count=12)
+    for rows in range(1, 13):
         store.merge(bars.slice(rows - 1, 1), metadata={"rows": rows})
     assert_frame_equal(store.read(), bars)
-    assert store.metadata() == {"rows": 70}
-    assert [store.read(version=v).height for v in (0, 30, 60)] == [1, 31, 61]
+    assert store.metadata() == {"rows": 12}
+    assert [store.read(version=v).height for v in (0, 2, 4)] == [1, 3, 5]
+
+
+def test_merge_after_another_writer_is_refused_and_loses_nothing(
+    store: DeltaBarStore, make_bars: Bars, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = DeltaBarStore(store.root)
+    store.merge(make_bars("AAA"), metadata={})
+    read = DeltaBarStore.read
+
+    def read_while_another_writes(self: DeltaBarStore, **options: Any) -> pl.DataFrame:
+        found = read(self, **options)
+        monkeypatch.undo()
+        other.merge(make_bars("BBB"), metadata={})
+        return found
+
+    monkeypatch.setattr(DeltaBarStore, "read", read_while_another_writes)
+    with pytest.raises(FailedError, match="another process wrote to it at the same time; run the command again"):
+        store.merge(make_bars("BBB", count=25), metadata={})
+    assert_frame_equal(store.read(), pl.concat([make_bars("AAA"), make_bars("BBB")]))
+    assert store.merge(make_bars("BBB", count=25), metadata={}) == 2
 
 
 def test_coverage_tells_the_range_of_each_ticker(store: DeltaBarStore, make_bars: Bars) -> None:
@@ -185,6 +209,7 @@ def test_read_only_disk_says_what_to_do(small_disk: Path, make_bars: Bars) -> No
 WRITER = """
 import sys, datetime as dt, polars as pl
 from pathlib import Path
+from typing import Any
 from marketloop.data.store import DeltaBarStore
 store = DeltaBarStore(Path(sys.argv[1]))
 day = dt.date(2014, 1, 1)
@@ -199,7 +224,7 @@ for step in range(100_000):
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_killed_writer_leaves_a_whole_version_that_the_next_write_goes_on_from(tmp_path: Path, make_bars: Bars) -> None:
-    for pause in (0.05, 0.11, 0.23, 0.4):
+    for pause in (0.05, 0.15, 0.35):
         with subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE) as writer:
             assert writer.stdout is not None
             writer.stdout.readline()

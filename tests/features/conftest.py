@@ -53,9 +53,8 @@ def walk_context(bars: pl.DataFrame, seed: int = 1) -> Context:
         }
     )
     tickers = bars["ticker"].unique().sort()
-    sectors = pl.DataFrame(
-        {"ticker": tickers, "sector": ["Tech" if at % 3 else "Energy" for at in range(len(tickers))]}
-    )
+    names = ["Tech" if at % 3 else "Energy" for at in range(len(tickers))]
+    sectors = pl.DataFrame({"ticker": tickers, "sector": names})
     funds = pl.DataFrame({"date": days, "sector": ["Tech"] * many, "close": 50 * np.exp(steps[2])})
     return Context(market=market, sectors=sectors, sector_prices=funds)
 

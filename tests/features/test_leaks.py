@@ -64,7 +64,9 @@ def share_above_mean(panel: pl.DataFrame) -> pl.Series:
     return panel.select((CLOSE.mean().over("date") < CLOSE).cast(pl.Float64)).to_series()
 
 
-FUTURE = {
+Plan = tuple[int, pl.Expr | Callable[[pl.DataFrame], pl.Series]]
+
+FUTURE: dict[str, Plan] = {
     "shifted": (0, CLOSE.shift(-1) / CLOSE - 1),
     "shifted_and_filled": (0, (CLOSE.shift(-1) / CLOSE - 1).fill_null(0)),
     "centred": (4, CLOSE / CLOSE.rolling_mean(5, center=True) - 1),
@@ -79,7 +81,7 @@ FUTURE = {
     "global_scaling": (0, lambda panel: (panel["close"] - panel["close"].mean()) / panel["close"].std()),
     "context_of_tomorrow": (0, col("vix").shift(-1)),
 }
-LOOKBACK = {
+LOOKBACK: dict[str, Plan] = {
     "cumulative": (20, CLOSE.cum_max() / CLOSE),
     "volume_so_far": (5, col("volume").cum_sum() / col("volume")),
     "age": (3, CLOSE.cum_count().cast(pl.Float64)),
@@ -87,7 +89,7 @@ LOOKBACK = {
     "short": (10, CLOSE / CLOSE.rolling_mean(12)),
     "too_long_memory": (20, CLOSE / CLOSE.ewm_mean(span=50)),
 }
-HONEST = {
+HONEST: dict[str, Plan] = {
     "momentum": (3, CLOSE / CLOSE.shift(3) - 1),
     "weekday": (0, col("date").dt.weekday().cast(pl.Float64)),
     "as_known": (0, earnings_as_known),
@@ -159,6 +161,11 @@ def test_check_finds_nothing_on_real_bars_with_defects(shared_data: object) -> N
     assert check_leaks(bars, builtin_features(), cuts=6, seed=4).leaks == ()
 
 
+def test_check_finds_nothing_when_bars_are_missing_here_and_there(bars: pl.DataFrame, context: Context) -> None:
+    gappy = bars.sample(fraction=0.97, seed=11)
+    assert check_leaks(gappy, builtin_features(), context, cuts=16).leaks == ()
+
+
 def test_check_looks_at_values_and_not_at_names(bars: pl.DataFrame) -> None:
     tomorrow = feature("future_return_leak", 5, CLOSE / CLOSE.shift(5) - 1)
     assert check_leaks(bars, [tomorrow], cuts=8).leaks == ()
@@ -168,7 +175,7 @@ def test_check_says_which_feature_cannot_be_computed_and_why(bars: pl.DataFrame)
     def broken(panel: pl.DataFrame) -> pl.Series:
         return panel["earnings"]
 
-    with pytest.raises(UsageError, match='feature "broken" cannot be computed: ColumnNotFoundError: .*earnings'):
+    with pytest.raises(UsageError, match=r'feature "broken" cannot be computed: ColumnNotFoundError: .*earnings'):
         check_leaks(bars, [feature("broken", 0, broken)])
 
 

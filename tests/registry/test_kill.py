@@ -48,7 +48,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def kill(home: Path, content: str, fault: str) -> subprocess.CompletedProcess[str]:
     """Run a cycle in a process of its own that dies at the point `fault`."""
-    command = [sys.executable, CYCLE, home, content]
+    command = [sys.executable, str(CYCLE), str(home), content]
     return subprocess.run(command, env={**os.environ, VARIABLE: fault}, capture_output=True, text=True, check=False)
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,6 +84,10 @@ def promote(registry: Registry, state: State) -> Promote:
     return go
 
 
+def aliases(client: Any) -> dict[str, int]:
+    return {role: int(number) for role, number in client.get_registered_model(MODEL).aliases.items()}
+
+
 def test_mirror_shows_run_version_and_aliases(
     state: State, mirror: MlflowMirror, registry: Registry, promote: Promote
 ) -> None:
@@ -110,13 +115,11 @@ def test_mirror_shows_run_version_and_aliases(
     versions = {v.tags["version"]: v for v in client.search_model_versions(f"name = '{MODEL}'")}
     assert sorted(versions) == ["1", "2", "3"]
     assert versions["1"].source == (registry.root / "price_predictor/rsi10_vol20_support20/v1").as_uri()
-    aliases = client.get_registered_model(MODEL).aliases
-    assert {role: aliases[role] for role in sorted(aliases)} == {"challenger": "3", "champion": "2", "previous": "1"}
+    assert aliases(client) == {"champion": 2, "previous": 1, "challenger": 3}
 
     registry.rollback(SLOT, reason="live IC turned bad", at=NOON)
     drain(state, mirror, at=NOON)
-    aliases = client.get_registered_model(MODEL).aliases
-    assert {role: aliases[role] for role in sorted(aliases)} == {"challenger": "3", "champion": "1"}
+    assert aliases(client) == {"champion": 1, "challenger": 3}
 
 
 def test_mirror_sends_the_same_message_twice_without_a_second_run(

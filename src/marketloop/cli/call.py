@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from marketloop.core.errors import MarketLoopError
 from marketloop.runtime.layers import environment_layer, file_layer
-from marketloop.runtime.project import Project, find_project
+from marketloop.runtime.project import PROJECT_VARIABLE, SETTINGS_FILE, Project, find_project
 from marketloop.runtime.threads import set_thread_budget
 
 if TYPE_CHECKING:
@@ -80,10 +80,22 @@ class Call:
         )
         return settings
 
-    def open_house(self, flags: Mapping[str, Any] | None = None) -> Any:
-        """Open the house of the project: ``marketloop.loop.house.open_house(folder, environ=, flags=)``."""
-        root = self.project().root
-        return importlib.import_module("marketloop.loop.house").open_house(root, environ=os.environ, flags=flags or {})
+    def open_house(self, flags: Mapping[str, Any] | None = None, *, bare: bool = False) -> Any:
+        """Open the house of the project: ``marketloop.loop.house.open_house(folder, environ=, flags=)``.
+
+        With `bare` a call outside any project gets a house with default settings and nothing in it.
+        """
+        root = None if bare and self._is_outside() else self.project().root
+        return self.room("loop.house").open_house(root, environ=os.environ, flags=flags or {})
+
+    def room(self, name: str) -> Any:
+        """Import a module of the house at the moment when it is needed, e.g. ``call.room("loop.cycle")``."""
+        return importlib.import_module(f"marketloop.{name}")
+
+    def _is_outside(self) -> bool:
+        if self.named is not None or os.environ.get(PROJECT_VARIABLE):
+            return False
+        return not any((folder / SETTINGS_FILE).is_file() for folder in (Path.cwd(), *Path.cwd().parents))
 
     @contextmanager
     def progress(self, label: str) -> Iterator[Update]:
@@ -91,6 +103,12 @@ class Call:
         wanted = not self.json and sys.stderr.isatty()
         with importlib.import_module("marketloop.cli.render").progress(label, wanted=wanted) as update:
             yield update
+
+    @contextmanager
+    def telling(self, label: str) -> Iterator[Callable[[str, int, int], None]]:
+        """Yield a function ``tell(what, done, total)`` as `loop` takes it, drawn like `progress`."""
+        with self.progress(label) as update:
+            yield lambda what, done, total: update(done, total, what)
 
 
 def _threads(project: Project) -> int | None:

@@ -19,5 +19,17 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "init": Entry("marketloop.cli.init", "Make a project directory with commented settings."),
     "config": Entry("marketloop.cli.config", "Show the settings that hold and where each was given."),
     "doctor": Entry("marketloop.cli.doctor", "Examine the installation and the project, and name remedies."),
+    "collect": Entry("marketloop.cli.collect", "Fetch the bars that are missing."),
+    "quality": Entry("marketloop.cli.quality", "Report what the rules found in the stored bars."),
+    "features": Entry("marketloop.cli.features", "Compute, list or check features."),
+    "train": Entry("marketloop.cli.train", "Make a candidate and show its figures; promotes nothing."),
+    "validate": Entry("marketloop.cli.validate", "Show the evidence about a version."),
+    "retrain": Entry("marketloop.cli.retrain", "Refresh, train, examine, and promote what passes the gate."),
+    "models": Entry("marketloop.cli.models", "List versions with their figures."),
+    "champion": Entry("marketloop.cli.champion", "Show who serves, now or at an earlier time."),
+    "predict": Entry("marketloop.cli.predict", "Show what the champion says of tickers."),
+    "status": Entry("marketloop.cli.status", "Show where the project stands."),
+    "demo": Entry("marketloop.cli.demo", "Take real sample data through the whole road."),
+    "bench": Entry("marketloop.cli.bench", "Measure speed and honesty on this machine."),
 }
 """In the order in which a user meets them."""

@@ -21,7 +21,7 @@ from marketloop.runtime.settings import Settings
 
 __all__ = ["Finding", "examine"]
 
-_LIBRARIES: Final = ("numpy", "polars", "pyarrow", "scipy", "sklearn", "xgboost", "deltalake", "sqlalchemy", "skops")
+_LIBRARIES: Final = ("numpy", "polars", "pyarrow", "scipy", "sklearn", "xgboost", "deltalake", "sqlalchemy")
 _LISTED: Final = ("mlflow-skinny", "exchange-calendars", "polars-talib")  # importing takes seconds; presence is enough
 _FREE_WARNING_GB: Final = 2.0
 _FREE_FAILED_GB: Final = 0.2

@@ -19,6 +19,7 @@ import marketloop
 from marketloop.cli.call import Answer, Call
 from marketloop.cli.commands import COMMANDS
 from marketloop.cli.failures import explain, report
+from marketloop.cli.flags import gathered, spread
 from marketloop.core.errors import UsageError, unknown_name
 from marketloop.runtime.threads import set_thread_budget
 
@@ -104,15 +105,17 @@ def _with_common_options(function: Callable[..., Answer]) -> Callable[..., int]:
         inspect.Parameter("json_", keyword, default=False, annotation=JsonOption),
         inspect.Parameter("verbose_", keyword, default=0, annotation=VerboseOption),
     ]
-    flags = [parameter.replace(kind=keyword) for parameter in list(own.parameters.values())[1:]]
+    given = list(own.parameters.values())[1:]
 
     @functools.wraps(function)
     def run(*, ctx: typer.Context, project_: Path | None, json_: bool, verbose_: int, **values: Any) -> int:
         above: Call = ctx.find_object(Call) or Call()
         call = Call(project_ or above.named, json_ or above.json, max(verbose_, above.verbose))
-        return _deliver(call, function, values)
+        return _deliver(call, function, gathered(given, values))
 
-    run.__signature__ = own.replace(parameters=[*flags, *common], return_annotation=int)  # type: ignore[attr-defined]
+    parameters = [*spread(given), *common]
+    run.__signature__ = own.replace(parameters=parameters, return_annotation=int)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     del run.__wrapped__  # typer must see our signature, not the one below
     return run
 

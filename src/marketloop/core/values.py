@@ -152,7 +152,7 @@ class Matrix:
     known_on : int32 (n,)
         Session at whose close the label is known; the largest int32 while it is not.
     weight : float32 (n,)
-        Sample weight, mean 1.
+        Sample weight, about 1 on average.
     missing : float32 (s, k) with `missing_sessions` int32 (s,) and `missing_rows` int32 (s,)
         Per session, how many rows lacked the feature before any fill, and how many rows there were.
     fingerprint : str

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import polars as pl
 
-from marketloop.core.errors import FailedError, UsageError
+from marketloop.core.errors import FailedError, UsageError, did_you_mean
 from marketloop.core.values import Sessions
 from marketloop.data.quality import Quality, QualityReport, merge_reports, screen
 from marketloop.data.quality_warnings import panel_warnings
-from marketloop.data.sources.protocol import Source
+from marketloop.data.sources.protocol import Fetched, Source, no_bars
 from marketloop.data.store import DeltaBarStore
 from marketloop.data.views import write_metadata
 
@@ -50,7 +51,7 @@ class Collected:
     report : QualityReport
         Over the rows that were fetched; warnings over the whole stored history of these tickers.
     up_to_date : bool
-        Nothing was new and nothing failed.
+        Nothing was new or revised; failures are listed apart.
     """
 
     version: int | None
@@ -71,14 +72,14 @@ class _Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class _Done:
-    """What one batch brought."""
+class _Part:
+    """What one batch brought, examined and not yet stored."""
 
-    report: QualityReport
+    quality: Quality
     failures: Mapping[str, str]
     warnings: tuple[Mapping[str, Any], ...]
-    new_rows: int
-    revised_rows: int
+    fresh: pl.DataFrame
+    revised: Mapping[str, int]
 
 
 def collect(
@@ -122,15 +123,16 @@ def collect(
     wanted = tuple(dict.fromkeys(tickers if tickers is not None else source.tickers()))
     if not wanted:
         raise UsageError(f"the source {source.name} has no tickers; name some with --tickers")
+    _refuse_foreign_tickers(source, wanted)
     first, last = _first_day(sessions, start), min(end or dt.date.max, sessions.dates[-1].astype(object))
-    done: list[_Done] = []
+    parts: list[_Part] = []
     count = 0
     for batch in _batches(store, wanted, sessions, first, last):
-        done.append(_collect_batch(source, store, batch, sessions=sessions, first=first, last=last))
+        parts += _collect_batch(source, store, batch, sessions=sessions, first=first, last=last)
         count += len(batch.tickers)
         if on_progress is not None:
             on_progress(count, len(wanted))
-    collected = _sum_up(store, wanted, done, sessions)
+    collected = _sum_up(store, wanted, parts, sessions)
     if collected.version is None:
         raise FailedError(_nothing_came(source, collected.failures))
     write_metadata(store, source, at)
@@ -167,61 +169,72 @@ def _sessions_before(sessions: Sessions, day: dt.date, count: int) -> dt.date:
 
 def _collect_batch(
     source: Source, store: DeltaBarStore, batch: _Batch, *, sessions: Sessions, first: dt.date, last: dt.date
-) -> _Done:
-    done = _fetch_batch(source, store, batch, sessions=sessions, last=last)
-    revised = tuple(w["ticker"] for w in done.warnings if w["rule"] == "revision" and w["ticker"] in batch.tickers)
-    if revised and batch.first > first:
-        again = _fetch_batch(source, store, _Batch(revised, first), sessions=sessions, last=last)
-        return _Done(
-            merge_reports((done.report, again.report)),
-            {**done.failures, **again.failures},
-            done.warnings,
-            done.new_rows + again.new_rows,
-            done.revised_rows + again.revised_rows,
-        )
-    return done
+) -> list[_Part]:
+    part = _fetch(source, store, batch, sessions=sessions, last=last)
+    parts = [part]
+    if part.revised:
+        whole = _Batch(tuple(part.revised), _history_begins(store, part.revised, first))
+        if whole.first < batch.first:
+            # Stored together with the rest, so that no ticker is ever half on the old basis and half on the new one.
+            parts = [_without(part, whole.tickers), _fetch(source, store, whole, sessions=sessions, last=last)]
+    quarantined = pl.concat([p.quality.quarantined for p in parts])
+    if not quarantined.is_empty():
+        store.put_quarantine(quarantined)
+    accepted = pl.concat([p.quality.accepted for p in parts])
+    if not accepted.is_empty():
+        store.merge(accepted, metadata={"source": source.name, "adjustment": source.adjustment})
+    failed = {name for p in parts for name in p.failures}
+    store.put_asked([ticker for ticker in batch.tickers if ticker not in failed], batch.first)
+    return parts
 
 
-def _fetch_batch(source: Source, store: DeltaBarStore, batch: _Batch, *, sessions: Sessions, last: dt.date) -> _Done:
+def _fetch(source: Source, store: DeltaBarStore, batch: _Batch, *, sessions: Sessions, last: dt.date) -> _Part:
     try:
         fetched = source.fetch(batch.tickers, batch.first, last)
     except FailedError as error:
-        return _Done(QualityReport(0, 0, 0), dict.fromkeys(batch.tickers, str(error)), (), 0, 0)
+        fetched = Fetched(no_bars(), dict.fromkeys(batch.tickers, str(error)))
     previous = store.read(tickers=batch.tickers, start=batch.first, end=last)
     quality = screen(fetched.bars, sessions, previous=previous)
-    fresh = quality.accepted.join(previous, on=["ticker", "date"], how="anti").height
-    revised = sum(int(w["count"]) for w in quality.report.warnings if w["rule"] == "revision")
-    _store(store, quality, source)
-    answered = [ticker for ticker in batch.tickers if ticker not in fetched.failures]
-    store.put_asked(answered, batch.first)
-    return _Done(quality.report, fetched.failures, (*fetched.warnings, *quality.report.warnings), fresh, revised)
+    fresh = quality.accepted.join(previous, on=["ticker", "date"], how="anti")
+    revised = {str(w["ticker"]): int(w["count"]) for w in quality.report.warnings if w["rule"] == "revision"}
+    return _Part(quality, fetched.failures, (*fetched.warnings, *quality.report.warnings), fresh, revised)
 
 
-def _store(store: DeltaBarStore, quality: Quality, source: Source) -> None:
-    # Quarantine first: were the run killed in between, the next one would find both halves missing or only the bars.
-    if not quality.quarantined.is_empty():
-        store.put_quarantine(quality.quarantined)
-    if not quality.accepted.is_empty():
-        metadata = {"source": source.name, "adjustment": source.adjustment}
-        store.merge(quality.accepted, metadata=metadata)
+def _without(part: _Part, tickers: Sequence[str]) -> _Part:
+    """Leave out the accepted rows of `tickers`: all of their history is fetched instead."""
+    mine = pl.col("ticker").is_in(list(tickers))
+    kept = part.quality.accepted.filter(~mine)
+    left_out = part.quality.accepted.height - kept.height
+    report = part.quality.report
+    shorter = QualityReport(report.rows - left_out, kept.height, report.quarantined, report.rules)
+    warnings = tuple(w for w in part.warnings if w["ticker"] not in tickers)
+    quality = Quality(kept, part.quality.quarantined, shorter)
+    return _Part(quality, part.failures, warnings, part.fresh.filter(~mine), {})
 
 
-def _sum_up(store: DeltaBarStore, wanted: tuple[str, ...], done: Sequence[_Done], sessions: Sessions) -> Collected:
-    failures = {name: reason for part in done for name, reason in part.failures.items()}
-    findings = {json.dumps(dict(w), sort_keys=True): w for part in done for w in part.warnings}
+def _history_begins(store: DeltaBarStore, tickers: Iterable[str], first: dt.date) -> dt.date:
+    mine = store.coverage().filter(pl.col("ticker").is_in(list(tickers)))
+    begins: list[dt.date] = mine["first"].to_list()
+    return min([first, *begins])
+
+
+def _sum_up(store: DeltaBarStore, wanted: tuple[str, ...], parts: Sequence[_Part], sessions: Sessions) -> Collected:
+    failures = {name: reason for part in parts for name, reason in part.failures.items()}
+    findings = {json.dumps(dict(w), sort_keys=True): w for part in parts for w in part.warnings}
     first, last = sessions.dates[0].astype(object), sessions.dates[-1].astype(object)
     history = panel_warnings(store.read(tickers=wanted, start=first, end=last), sessions)
-    total = merge_reports(part.report for part in done)
-    report = QualityReport(total.rows, total.accepted, total.quarantined, total.rules, (*findings.values(), *history))
-    new, revised = sum(part.new_rows for part in done), sum(part.revised_rows for part in done)
+    total = merge_reports(part.quality.report for part in parts)
+    new, revised = sum(part.fresh.height for part in parts), sum(sum(part.revised.values()) for part in parts)
     return Collected(
         version=store.version,
         new_rows=new,
         revised_rows=revised,
         tickers=wanted,
         failures=failures,
-        report=report,
-        up_to_date=new == 0 and revised == 0 and not failures,
+        report=QualityReport(
+            total.rows, total.accepted, total.quarantined, total.rules, (*findings.values(), *history)
+        ),
+        up_to_date=new == 0 and revised == 0,
     )
 
 
@@ -232,6 +245,13 @@ def _refuse_other_adjustment(source: Source, store: DeltaBarStore) -> None:
             f'the source {source.name} adjusts prices by "{source.adjustment}", the stored bars by "{stored}": '
             "they cannot be mixed; collect into a new project, or remove its folder data"
         )
+
+
+def _refuse_foreign_tickers(source: Source, wanted: Sequence[str]) -> None:
+    known = source.tickers()
+    if known and not set(known) & set(wanted):
+        guess = did_you_mean(wanted[0], known)
+        raise UsageError(f"the source {source.name} has no ticker {wanted[0]}; it has {len(known)} others.{guess}")
 
 
 def _nothing_came(source: Source, failures: Mapping[str, str]) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, write_deltalake
-from deltalake.exceptions import DeltaError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
 from marketloop.core.errors import FailedError, UsageError
 
@@ -67,50 +67,44 @@ class DeltaFolder:
             frame = frame if keep is None else frame.filter(keep)
             return frame.select(pl.col(name).cast(self.schema[name]) for name in names).collect()
 
-    def write(self, rows: pl.DataFrame, keys: Sequence[str], *, inserts_only: bool, metadata: Mapping[str, Any]) -> int:
+    def write(
+        self,
+        rows: pl.DataFrame,
+        keys: Sequence[str],
+        *,
+        base: int | None,
+        inserts_only: bool,
+        metadata: Mapping[str, Any],
+    ) -> int:
         """Insert `rows`, or replace the stored rows with the same `keys`, in one commit; return the version.
 
-        Without rows nothing is written, except that a table that does not exist is made.
+        Parameters
+        ----------
+        rows : frame with the columns of the schema
+            Without rows nothing is written, except that a table that does not exist is made.
+        keys : columns that identify a row
+        base : int or None
+            The version that `rows` were compared with. Where another process has written since, nothing is written and
+            `FailedError` says so.
+        inserts_only : bool
+            No key of `rows` is stored, so the rows can be appended.
+        metadata : mapping, JSON-ready
         """
-        table = self._table()
-        if table is not None and rows.is_empty():
-            return int(table.version())
-        properties = _properties(metadata)
+        if base is not None and rows.is_empty():
+            return base
         with self._explained("write"):
-            if table is None or inserts_only:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                write_deltalake(
-                    str(self.path) if table is None else table,
-                    rows.select(*self.schema),
-                    mode="append",
-                    configuration=_KEEP_HISTORY if table is None else None,
-                    commit_properties=properties,
-                )
-            else:
-                same = " AND ".join(f'kept."{key}" = new."{key}"' for key in keys)
-                merger = table.merge(
-                    rows.select(*self.schema),
-                    same,
-                    source_alias="new",
-                    target_alias="kept",
-                    commit_properties=properties,
-                )
-                merger.when_matched_update_all().when_not_matched_insert_all().execute()
-            table = DeltaTable(str(self.path))
-            if len(table.file_uris()) > _FILES_BEFORE_COMPACTION:
-                table.optimize.compact(commit_properties=properties)
-            return int(table.version())
+            self._commit(rows.select(*self.schema), keys if not inserts_only else (), base, _properties(metadata))
+            return self._compacted(metadata)
 
-    def replace(self, rows: pl.DataFrame) -> int:
-        """Replace the whole content in one commit; return the version."""
+    def replace(self, rows: pl.DataFrame, *, base: int | None) -> int:
+        """Replace the whole content of version `base` in one commit; return the version."""
         with self._explained("write"):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_deltalake(
-                str(self.path),
-                rows.select(*self.schema),
-                mode="overwrite",
-                configuration=_KEEP_HISTORY if self._table() is None else None,
-            )
+            properties, content = _properties({}), rows.select(*self.schema)
+            if base is None:
+                self._create(content, properties)
+            else:
+                table = DeltaTable(str(self.path), version=base)
+                write_deltalake(table, content, mode="overwrite", commit_properties=properties)
             return int(DeltaTable(str(self.path)).version())
 
     def metadata(self, version: int | None = None) -> dict[str, Any]:
@@ -139,6 +133,27 @@ class DeltaFolder:
                 raise UsageError(f'"{self.path}" has no version {version}; expected 0 to {table.version()}')
             return DeltaTable(str(self.path), version=version)
 
+    def _commit(self, rows: pl.DataFrame, keys: Sequence[str], base: int | None, properties: CommitProperties) -> None:
+        if base is None:
+            self._create(rows, properties)
+        elif keys:
+            _upsert(DeltaTable(str(self.path), version=base), rows, keys, properties)
+        else:
+            table = DeltaTable(str(self.path), version=base)
+            write_deltalake(table, rows, mode="append", commit_properties=properties)
+
+    def _create(self, rows: pl.DataFrame, properties: CommitProperties) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_deltalake(str(self.path), rows, mode="error", configuration=_KEEP_HISTORY, commit_properties=properties)
+
+    def _compacted(self, metadata: Mapping[str, Any]) -> int:
+        table = DeltaTable(str(self.path))
+        if len(table.file_uris()) > _FILES_BEFORE_COMPACTION:
+            # The rows are in already; small files can be joined another time.
+            with suppress(CommitFailedError):
+                table.optimize.compact(commit_properties=_properties(metadata))
+        return int(table.version())
+
     def _check_files(self, table: DeltaTable) -> None:
         """Compare the sizes of the files with those in the log: reading half a file can panic."""
         added = pl.DataFrame(table.get_add_actions(flatten=True))
@@ -165,7 +180,8 @@ def _upsert(table: DeltaTable, rows: pl.DataFrame, keys: Sequence[str], properti
 
 def _properties(metadata: Mapping[str, Any]) -> CommitProperties:
     text = json.dumps(metadata, sort_keys=True, default=str)
-    return CommitProperties(custom_metadata={_METADATA_KEY: text})
+    # Without retries a commit succeeds only on the version that it was made from: compare and swap.
+    return CommitProperties(custom_metadata={_METADATA_KEY: text}, max_commit_retries=0)
 
 
 def _cause(error: BaseException) -> str:
@@ -177,6 +193,6 @@ def _cause(error: BaseException) -> str:
         return "the folder is not writable; make it writable or choose another project directory"
     if "not a directory" in lower or "file exists" in lower:
         return "a file stands where a folder is needed; move it away"
-    if "commit failed" in lower or "concurrent" in lower or "conflict" in lower:
+    if "failed to commit" in lower or "concurrent" in lower or "already exists" in lower:
         return "another process wrote to it at the same time; run the command again"
     return f"it is damaged ({text[:160]}); restore it from a backup, or remove the folder and collect again"

@@ -104,13 +104,12 @@ class DeltaBarStore:
         """
         require_columns(bars, BAR_SCHEMA, "the frame of bars to store")
         rows = bars.select(pl.col(c).cast(t) for c, t in BAR_SCHEMA.items()).sort("ticker", "date")
-        if self._bars.version is not None and not rows.is_empty():
-            days = rows["date"].sort()
-            stored = self.read(tickers=rows["ticker"].unique().to_list(), start=days[0], end=days[-1])
+        base, inserts_only = self._bars.version, True
+        if base is not None and not rows.is_empty():
+            days, tickers = rows["date"].sort(), rows["ticker"].unique().to_list()
+            stored = self.read(version=base, tickers=tickers, start=days[0], end=days[-1])
             rows, inserts_only = changed_rows(rows, stored)
-        else:
-            inserts_only = True
-        return self._bars.write(rows, BAR_KEYS, inserts_only=inserts_only, metadata=metadata)
+        return self._bars.write(rows, BAR_KEYS, base=base, inserts_only=inserts_only, metadata=metadata)
 
     def read(
         self,
@@ -146,10 +145,11 @@ class DeltaBarStore:
 
     def put_quarantine(self, rows: pl.DataFrame) -> None:
         """Add quarantined rows; a row that is there already is not added again."""
-        known = self._quarantine.read()
+        base = self._quarantine.version
+        known = self._quarantine.read(version=base)
         new = rows.select(pl.col(c).cast(t) for c, t in QUARANTINE_SCHEMA.items()).unique(maintain_order=True)
         fresh = new.join(known, on=list(QUARANTINE_SCHEMA), how="anti", nulls_equal=True, maintain_order="left")
-        self._quarantine.write(fresh, (), inserts_only=True, metadata={})
+        self._quarantine.write(fresh, (), base=base, inserts_only=True, metadata={})
 
     def quarantine(self) -> pl.DataFrame:
         """Return every quarantined row, sorted by rule, ticker and date."""
@@ -157,7 +157,8 @@ class DeltaBarStore:
 
     def put_series(self, series: Mapping[str, pl.DataFrame]) -> int | None:
         """Replace the named market series (others stay); return the version of the table, None while it is empty."""
-        stored = self._series.read()
+        base = self._series.version
+        stored = self._series.read(version=base)
         named = [
             frame.select(pl.lit(name).alias("name"), *(pl.col(c).cast(t) for c, t in SERIES_SCHEMA.items()))
             for name, frame in series.items()
@@ -165,8 +166,8 @@ class DeltaBarStore:
         others = stored.filter(~pl.col("name").is_in(list(series)))
         after = pl.concat([others, *named]).sort("name", "date", "known_at")
         if after.equals(stored.sort("name", "date", "known_at")):
-            return self._series.version
-        return self._series.replace(after)
+            return base
+        return self._series.replace(after, base=base)
 
     def series(self, *, version: int | None = None) -> dict[str, pl.DataFrame]:
         """Return every stored market series, each in `SERIES_SCHEMA`, sorted by date."""
@@ -176,10 +177,11 @@ class DeltaBarStore:
 
     def put_sectors(self, sectors: pl.DataFrame) -> int | None:
         """Replace the sector map; return the version of the table, None while it is empty."""
+        base = self._sectors.version
         after = sectors.select("ticker", "sector").unique().sort("ticker", "sector")
-        if after.equals(self.sectors()):
-            return self._sectors.version
-        return self._sectors.replace(after)
+        if after.equals(self.sectors(version=base)):
+            return base
+        return self._sectors.replace(after, base=base)
 
     def sectors(self, *, version: int | None = None) -> pl.DataFrame:
         """Return ``ticker, sector``, sorted."""
@@ -192,10 +194,10 @@ class DeltaBarStore:
 
     def put_asked(self, tickers: Sequence[str], first: dt.date) -> None:
         """Note that the history of `tickers` was asked for from `first` on."""
-        known = self.asked()
+        base, known = self._asked.version, self.asked()
         new = [ticker for ticker in tickers if ticker not in known or first < known[ticker]]
         rows = pl.DataFrame({"ticker": new, "first": [first] * len(new)}, schema=dict(_STORED_ASKED))
-        self._asked.write(rows, (), inserts_only=True, metadata={})
+        self._asked.write(rows, (), base=base, inserts_only=True, metadata={})
 
 
 def changed_rows(bars: pl.DataFrame, stored: pl.DataFrame) -> tuple[pl.DataFrame, bool]:

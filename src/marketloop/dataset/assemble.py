@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from marketloop.core.errors import UsageError
 from marketloop.core.frames import BAR_KEYS
 from marketloop.core.values import Matrix, Sessions
-from marketloop.labels import UNKNOWN, Panel, direction_classes, forward_outcomes, uniqueness_weights
+from marketloop.labels import Panel, average_uniqueness, direction_classes, forward_outcomes
 
 __all__ = ["LabelSpec", "assemble", "feature_names_kept", "newest_rows"]
 
@@ -89,7 +89,7 @@ def assemble(
         label=value[at].astype(np.float32),
         target=outcomes.rank[at].astype(np.float32),
         known_on=known_on,
-        weight=_weights(session, known_on, ticker),
+        weight=_weights(session, ticker, label.horizon),
         missing=counts[1],
         missing_sessions=counts[0],
         missing_rows=counts[2],
@@ -110,11 +110,13 @@ def _missing_by_session(
     return unique.astype(np.int32), missing.astype(np.float32), count.astype(np.int32)
 
 
-def _weights(session: NDArray[np.int32], known_on: NDArray[np.int32], ticker: NDArray[np.int32]) -> NDArray[np.float32]:
-    weight = np.ones(len(session), np.float32)
-    known = known_on != UNKNOWN
-    weight[known] = uniqueness_weights(session[known], known_on[known], ticker[known])
-    return weight
+def _weights(session: NDArray[np.int32], ticker: NDArray[np.int32], horizon: int) -> NDArray[np.float32]:
+    """Weigh each row by its uniqueness, a row amid an unbroken run by 1.
+
+    Labels still unknown count as overlapping, and the scale is the horizon instead of the mean: so a row weighs the
+    same whether or not later sessions have arrived, and the stream's models stay what they were.
+    """
+    return (horizon * average_uniqueness(session, session + horizon, ticker)).astype(np.float32)
 
 
 def feature_names_kept(train: Matrix) -> tuple[str, ...]:

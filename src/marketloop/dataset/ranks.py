@@ -32,8 +32,8 @@ def session_ranks(X: Array32, session: NDArray[np.int32]) -> Array32:
     Returns
     -------
     float32 (n, k)
-        ``average rank / (m - 1) - 0.5`` over the m known values, -0.5..0.5; 0 for missing values, for ties of all and
-        for sessions with one value.
+        ``average rank / (m - 1) - 0.5`` over the m known values, -0.5..0.5; 0 for missing and infinite values, for
+        ties of all and for sessions with one value.
     """
     out = np.zeros_like(X)
     edges = np.flatnonzero(np.diff(session)) + 1
@@ -46,6 +46,7 @@ def _rank_block(block: Array32) -> Array32:
     rows, columns = block.shape
     if rows < 2:
         return np.zeros_like(block)
+    block = np.where(np.isfinite(block), block, np.float32(np.nan))
     order = np.argsort(block, axis=0)
     ordered = np.take_along_axis(block, order, axis=0)
     place = np.arange(rows, dtype=np.float32)[:, None]

@@ -35,7 +35,7 @@ def constant_boundary(alpha: float, ratio: float) -> float:
 
     Parameters
     ----------
-    alpha : float, 0.00001..0.05
+    alpha : float, above 0, to 0.05
         Probability of a false claim over the whole range.
     ratio : float, >= 1
         Last over first number of sessions looked at, ``n1 / n0``.
@@ -51,8 +51,8 @@ def constant_boundary(alpha: float, ratio: float) -> float:
     >>> round(constant_boundary(0.025, 1.4), 3)
     2.345
     """
-    if not 1e-5 <= alpha <= ALPHAS[0]:
-        raise UsageError(f"alpha {alpha}: expected a probability from 0.00001 to 0.05")
+    if not 0 < alpha <= ALPHAS[0]:
+        raise UsageError(f"alpha {alpha}: expected a probability above 0, to 0.05")
     if ratio < 1:
         raise UsageError(f"information ratio {ratio}: expected at least 1")
     if ratio > RATIOS[-1] or alpha < ALPHAS[-1]:
@@ -67,7 +67,7 @@ def robbins_siegmund_constant(alpha: float) -> float:
     >>> round(robbins_siegmund_constant(0.025), 2)
     2.8
     """
-    return float(optimize.brentq(lambda a: stats.norm.sf(a) + a * stats.norm.pdf(a) - alpha, 1.0, 12.0))
+    return float(optimize.brentq(lambda a: stats.norm.sf(a) + a * stats.norm.pdf(a) - alpha, 1.0, 37.0))
 
 
 def robbins_siegmund(alpha: float, variance_ratio: float) -> float:

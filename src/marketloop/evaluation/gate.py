@@ -138,6 +138,13 @@ def examine(slot: Slot, champion: ChampionFacts | None, evidence: Evidence, poli
     Extending the data changes no earlier decision: the only inputs are what was known at the close of
     ``evidence.session``, and the year's bar was fixed when the year was opened.
     """
+    failed = next((check for check in evidence.hard if check.hard and not check.passed), None)
+    if failed is not None:
+        # No look at all: what a leak has shown must neither open a year nor count as skill.
+        skill = _unseen(slot, evidence)
+        reason = f"hard check {failed.name} failed: {failed.detail}"
+        checks = (*evidence.hard, skill, *_continuity(evidence))
+        return Verdict("refused", _hard_code(failed), reason, checks, slot, _record(slot, evidence, skill))
     slot, skill = _look(slot, evidence, policy)
     checks = (*evidence.hard, skill, *_continuity(evidence))
     record = _record(slot, evidence, skill)
@@ -148,9 +155,6 @@ def examine(slot: Slot, champion: ChampionFacts | None, evidence: Evidence, poli
 def _decide(
     slot: Slot, champion: ChampionFacts | None, evidence: Evidence, policy: GatePolicy, record: dict[str, Any]
 ) -> tuple[VerdictName, str, str]:
-    failed = [check for check in evidence.hard if check.hard and not check.passed]
-    if failed:
-        return "refused", _hard_code(failed[0]), f"hard check {failed[0].name} failed: {failed[0].detail}"
     if evidence.continuity is not None and evidence.continuity < LEAST_CONTINUITY:
         text = f"the candidate orders the tickers unlike its own recipe's stream (continuity {evidence.continuity:.2f})"
         return "refused", "discontinuity", f"{text}; expected at least {LEAST_CONTINUITY}"
@@ -170,7 +174,15 @@ def _look(slot: Slot, evidence: Evidence, policy: GatePolicy) -> tuple[Slot, Che
         slot = replace(slot, year=year, further=further, reign=0)
     passed = n >= year.n0 and math.isfinite(z) and z >= year.z_star
     detail = f"z {_show(z)} over {n} sessions; needs {year.z_star:.2f} over at least {year.n0}"
+    if slot.proven and not passed:
+        detail += "; proven earlier"
     return replace(slot, proven=slot.proven or passed), Check("skill", _none(z), year.z_star, passed, detail=detail)
+
+
+def _unseen(slot: Slot, evidence: Evidence) -> Check:
+    bar = None if slot.year is None else slot.year.z_star
+    detail = "not looked at tonight: a hard check failed"
+    return Check("skill", _none(sequential_z(evidence.x.value)), bar, passed=False, detail=detail)
 
 
 def _continuity(evidence: Evidence) -> tuple[Check, ...]:
@@ -201,11 +213,6 @@ def _against_provisional(
     if slot.proven:
         text = f"skill shown ({record['skill_text']}); replaces provisional version {champion.version}"
         return "promoted", "superior", text
-    if age >= policy.refresh_age:
-        text = (
-            f"no skill shown yet ({record['skill_text']}); provisional version {champion.version} is {age} sessions old"
-        )
-        return "provisional", "refresh", text
     text = f"no skill shown yet ({record['skill_text']}); provisional version {champion.version} is {age} sessions old"
     if age >= policy.refresh_age:
         return "provisional", "refresh", text
@@ -281,8 +288,10 @@ def _record(slot: Slot, evidence: Evidence, skill: Check) -> dict[str, Any]:
 
 
 def _to_pass(skill: Check, evidence: Evidence, year: Year | None) -> str:
-    if skill.passed or year is None:
+    if skill.passed:
         return "passed"
+    if year is None:
+        return "no failed hard check; then the first look opens the year"
     n = max(len(evidence.x), year.n0)
     typical = float(np.sqrt(np.mean(evidence.x.value**2))) if len(evidence.x) else math.nan
     if not math.isfinite(typical) or typical == 0:

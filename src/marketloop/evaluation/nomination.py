@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marketloop.core.catalog import Learner, Recipe
+from marketloop.core.errors import FailedError
 from marketloop.core.values import Matrix
 from marketloop.dataset import feature_names_kept
 from marketloop.evaluation.rank_ic import spearman_rows
 from marketloop.evaluation.splits import known_before, walk_forward
 from marketloop.labels import Panel, forward_outcomes
 
-__all__ = ["Contender", "FoldRecord", "Span", "comparison", "missing_folds", "nominate", "score_fold"]
+__all__ = ["Contender", "FoldRecord", "Span", "comparison", "finite_output", "missing_folds", "nominate", "score_fold"]
 
 LEAST_SESSIONS = 125
 SMALL = 10
@@ -108,9 +109,16 @@ def score_fold(
     test = matrix.take((matrix.session >= start) & (matrix.session < start + span.length))
     kept = feature_names_kept(train)
     learner = contender.build(seed, threads).fit(train.select(kept))
-    values = _inner_ics(score(learner.predict(test.select(kept))), test, panel, span.horizon)
+    values = _inner_ics(score(finite_output(contender, learner.predict(test.select(kept)))), test, panel, span.horizon)
     known_on = int(test.session.max()) + span.horizon
     return FoldRecord(span.number, contender.key, known_on, float(values.sum()), len(values))
+
+
+def finite_output(contender: Contender, output: Array) -> Array:
+    """Return `output`, or raise `FailedError` naming the recipe when any of it is NaN or infinite."""
+    if not np.isfinite(output).all():
+        raise FailedError(f"the recipe {contender.key} predicted NaN or infinity: mend or disable the recipe")
+    return output
 
 
 def _inner_ics(score: Array, test: Matrix, panel: Panel, horizon: int) -> Array:

@@ -109,7 +109,8 @@ def sequential_ic(
     """
     if scores.shape[1] < SMALL_UNIVERSE:
         return _position_pnl(scores if tilt is None else tilt, panel, horizon)
-    held = _recent_mean(rank_rows(scores), horizon)
+    # Means of ranks tie often; the last bits of a sum must not break a tie.
+    held = np.round(_recent_mean(rank_rows(scores), horizon), 12)
     return spearman_rows(held, neutral, panel.first)
 
 
@@ -120,11 +121,13 @@ def _recent_mean(values: Array, horizon: int) -> Array:
     scored = np.flatnonzero(known.any(axis=1))
     if len(scored) == 0:
         return out
-    total = np.cumsum(np.vstack([np.zeros(values.shape[1]), np.where(known, values, 0.0)]), axis=0)
-    count = np.cumsum(np.vstack([np.zeros(values.shape[1]), known]), axis=0)
-    rows = np.arange(int(scored[0]) + horizon, len(values))
-    sums, counts = total[rows] - total[rows - horizon], count[rows] - count[rows - horizon]
-    out[rows] = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+    first = int(scored[0]) + horizon
+    filled = np.where(known, values, 0.0)
+    sums, counts = np.zeros_like(out[first:]), np.zeros_like(out[first:])
+    for back in range(1, horizon + 1):
+        sums += filled[first - back : len(values) - back]
+        counts += known[first - back : len(values) - back]
+    out[first:] = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
     return out
 
 

@@ -166,7 +166,7 @@ def _class_part(
     priors = {block.number: block.prior for block in stream.blocks}
     baseline = np.array([priors[number] for number in joined["block"].to_list()])
     right = joined.select(block="block", right=pl.Series(probabilities.argmax(axis=1) == truth).cast(pl.Float64))
-    windows = right.group_by(pl.col("block") // 3).agg(pl.col("right").mean())["right"].to_numpy()
+    windows = right.group_by(pl.col("block") // 3, maintain_order=True).agg(pl.col("right").mean())["right"].to_numpy()
     return (
         classifier_metrics(truth, probabilities, spec.family.classes),
         classifier_metrics(truth, baseline, spec.family.classes),

@@ -25,7 +25,15 @@ from marketloop.core.catalog import Family, Learner
 from marketloop.core.errors import FailedError
 from marketloop.core.values import Matrix
 from marketloop.dataset import LabelSpec, feature_names_kept, with_ranks
-from marketloop.evaluation.nomination import Contender, FoldRecord, Span, missing_folds, nominate, score_fold
+from marketloop.evaluation.nomination import (
+    Contender,
+    FoldRecord,
+    Span,
+    finite_output,
+    missing_folds,
+    nominate,
+    score_fold,
+)
 from marketloop.evaluation.rank_ic import SMALL_UNIVERSE
 from marketloop.evaluation.splits import known_before
 from marketloop.labels import Panel
@@ -170,10 +178,12 @@ def advance(
     wanted = _blocks_to_score(stream, matrix, spec)
     if not wanted:
         return stream
+    # Without the unlabelled rows everything known before a session stands together: a view, not a copy of gigabytes.
+    labelled = matrix.take(np.isfinite(matrix.label))
     before = max(wanted) * spec.block
-    folds = advance_folds(stream.folds, matrix, panel, spec, before=before, pmap=pmap, on_progress=on_progress)
+    folds = advance_folds(stream.folds, labelled, panel, spec, before=before, pmap=pmap, on_progress=on_progress)
     stream = replace(stream, folds=folds)
-    work = _BlockWork(matrix, spec, stream)
+    work = _BlockWork(matrix, labelled, spec, stream)
     for done, (fitted, scores) in enumerate(pmap(work, wanted), start=1):
         fresh = not any(block.number == fitted.block.number for block in stream.blocks)
         stream = replace(
@@ -211,19 +221,25 @@ def fit_nominee(matrix: Matrix, spec: StreamSpec, folds: Sequence[FoldRecord], s
     contender = nominate(folds, spec.contenders, before=start)
     kept = feature_names_kept(train)
     learner = contender.build(spec.seed, spec.threads).fit(train.select(kept))
-    codes = train.label[np.isfinite(train.label)].astype(int)
-    classes = max(len(spec.family.classes), 1)
-    prior = np.bincount(codes, weights=None, minlength=classes) / max(len(codes), 1)
+    prior = _shares(train, len(spec.family.classes))
     block = Block(
         number=start // spec.block,
         nominee=contender.key,
         train_through=start - 1,
         rows=len(train),
-        prior=tuple(float(p) for p in prior),
+        prior=prior,
         features=kept,
         dropped=tuple(name for name in matrix.names if name not in kept),
     )
     return Fitted(contender, learner, block)
+
+
+def _shares(train: Matrix, classes: int) -> tuple[float, ...]:
+    if classes == 0:
+        return ()
+    codes = train.label[np.isfinite(train.label)].astype(np.intp)
+    counts = np.bincount(codes, minlength=classes)
+    return tuple((counts / max(len(codes), 1)).tolist())
 
 
 def grid_of(scores: pl.DataFrame, panel: Panel, column: str = "score") -> Array:
@@ -264,6 +280,7 @@ class _FoldWork:
 @dataclass(frozen=True, slots=True)
 class _BlockWork:
     matrix: Matrix
+    labelled: Matrix
     spec: StreamSpec
     stream: Stream
 
@@ -279,22 +296,20 @@ class _BlockWork:
         kept = self.stream.open_model
         if kept is not None and kept.block.number == number:
             return kept
-        return fit_nominee(self.matrix, self.spec, self.stream.folds, start)
+        return fit_nominee(self.labelled, self.spec, self.stream.folds, start)
 
     def _scale(self, fitted: Fitted, start: int) -> tuple[float, float] | None:
         """Median and 99 % quantile of the size of the score on training rows: needed by small universes only."""
         if len(self.matrix.tickers) >= SMALL_UNIVERSE:
             return None
-        train = self.matrix.take(known_before(self.matrix, start))
+        train = self.labelled.take(known_before(self.labelled, start))
         score = self.spec.family.score(fitted.learner.predict(train.select(fitted.block.features)))
         centre = float(np.median(score))
         return centre, float(np.quantile(np.abs(score - centre), 0.99))
 
 
 def _score(fitted: Fitted, rows: Matrix, scale: tuple[float, float] | None, spec: StreamSpec) -> pl.DataFrame:
-    output = fitted.learner.predict(rows.select(fitted.block.features))
-    if not np.isfinite(output).all():
-        raise FailedError(f"the recipe {fitted.contender.key} predicted NaN or infinity: mend or disable the recipe")
+    output = finite_output(fitted.contender, fitted.learner.predict(rows.select(fitted.block.features)))
     score = spec.family.score(output)
     tilt = np.full(len(rows), np.nan)
     if scale is not None and scale[1] > 0:

@@ -86,16 +86,18 @@ def check_leaks(
 
 
 def _cut_sessions(case: Case, cuts: int, seed: int) -> list[dt.date]:
-    """Choose sessions to cut at: the five before the last, the rest at random, most of them after the warm-up."""
+    """Choose sessions to cut at: the five before the last, some before a listing, the rest at random, mostly late."""
     sessions = case.bars["date"].unique().sort()
-    if len(sessions) <= cuts:
+    if len(sessions) <= max(cuts, 20):
         return sessions.to_list()
     rng = np.random.default_rng(seed)
     last = np.arange(len(sessions) - 6, len(sessions) - 1)
     warm = np.arange(min(272, len(sessions) // 2), len(sessions) - 6)
-    early = np.arange(1, warm[0]) if len(warm) and warm[0] > 1 else last
-    many = max(cuts - len(last) - cuts // 6, 1)
-    drawn = np.concatenate([rng.choice(warm if len(warm) else last, many), rng.choice(early, max(cuts // 6, 1)), last])
+    early = np.arange(1, warm[0])
+    listed = np.flatnonzero(sessions.is_in(case.bars.filter(col(BAR) == 0)["date"].implode()).to_numpy())[1:]
+    before = rng.choice(listed, min(3, len(listed)), replace=False) - 1
+    few, many = max(cuts // 6, 1), max(cuts - len(last) - cuts // 6, 1)
+    drawn = np.concatenate([before, rng.choice(early, few), rng.choice(warm, many), last])
     return [sessions[int(at)] for at in np.unique(drawn)]
 
 
@@ -124,8 +126,21 @@ def _lookback(case: Case, features: Sequence[Feature], cuts: int, seed: int) -> 
         together = [f for f in chosen if not _is_own(f)]
         if own:
             yield from _compare_windows(case, own, ends, Context.empty())
-        for end in ends[:: max(len(ends) // 8, 1)] if together else ():
-            yield from _compare_windows(case, together, [end], known_by(case.context, end, lookback + 1))
+        for end in ends[:: max(len(ends) // 8, 1)]:
+            for group, sessions in ((_by_session(together), lookback + 1), (_by_bar(together), None)):
+                if group:
+                    yield from _compare_windows(case, group, [end], known_by(case.context, end, sessions))
+
+
+def _by_session(features: list[Feature]) -> list[Feature]:
+    """Select the features whose look-back counts sessions of the context."""
+    return [f for f in features if f.over in {"market", "universe"} or f.source == "sector"]
+
+
+def _by_bar(features: list[Feature]) -> list[Feature]:
+    """Select the features whose look-back counts bars: they read the context at these bars, over a gap or not."""
+    counted = {f.name for f in _by_session(features)}
+    return [f for f in features if f.name not in counted]
 
 
 def _is_own(feature: Feature) -> bool:

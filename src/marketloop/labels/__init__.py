@@ -5,7 +5,7 @@ from __future__ import annotations
 from marketloop.labels.neutral import neutralise
 from marketloop.labels.outcomes import BUY, HOLD, SELL, UNKNOWN, Outcomes, direction_classes, forward_outcomes
 from marketloop.labels.panel import Panel, build_panel
-from marketloop.labels.weights import recency_weights, uniqueness_weights
+from marketloop.labels.weights import average_uniqueness, recency_weights, uniqueness_weights
 
 __all__ = [
     "BUY",
@@ -14,6 +14,7 @@ __all__ = [
     "UNKNOWN",
     "Outcomes",
     "Panel",
+    "average_uniqueness",
     "build_panel",
     "direction_classes",
     "forward_outcomes",

@@ -53,6 +53,6 @@ def _usable(controls: tuple[Array, ...], t: int, known: NDArray[np.bool_]) -> li
             continue
         filled = np.where(have, column, column[have].mean())
         spread = filled.std()
-        if spread > 0:
+        if spread > 1e-12 * np.abs(filled).max():  # the rounding of a constant is no control
             columns.append((filled - filled.mean()) / spread)
     return columns

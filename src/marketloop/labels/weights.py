@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 
 from marketloop.core.errors import UsageError
 
-__all__ = ["recency_weights", "uniqueness_weights"]
+__all__ = ["average_uniqueness", "recency_weights", "uniqueness_weights"]
 
 Ints = NDArray[np.integer]
 
 
-def uniqueness_weights(start: Ints, end: Ints, group: Ints) -> NDArray[np.float64]:
-    """Return the average uniqueness of each label, scaled to mean 1.
+def average_uniqueness(start: Ints, end: Ints, group: Ints) -> NDArray[np.float64]:
+    """Return the average uniqueness of each label, above 0 up to 1.
 
     Parameters
     ----------
@@ -43,8 +43,13 @@ def uniqueness_weights(start: Ints, end: Ints, group: Ints) -> NDArray[np.float6
         cover = np.cumsum(change)[:-1]
         inverse = np.concatenate([[0.0], np.cumsum(1.0 / np.maximum(cover, 1.0))])
         weight[rows] = (inverse[end[rows] - first] - inverse[start[rows] - first]) / (end[rows] - start[rows])
-    scaled: NDArray[np.float64] = weight / weight.mean()
-    return scaled
+    return weight
+
+
+def uniqueness_weights(start: Ints, end: Ints, group: Ints) -> NDArray[np.float64]:
+    """Return `average_uniqueness` scaled to mean 1; the scale depends on all labels given."""
+    weight = average_uniqueness(start, end, group)
+    return weight / weight.mean() if len(weight) else weight
 
 
 def recency_weights(session: Ints, half_life: float) -> NDArray[np.float64]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
-from marketloop.core.catalog import Check, Learner, Recipe
-from marketloop.core.values import Matrix
+from marketloop.core.catalog import Check, Feature, Learner, Recipe
+from marketloop.core.values import Context, Matrix
 from marketloop.dataset import newest_rows, with_ranks
 from marketloop.evaluation.plausibility import plausibility
 from marketloop.evaluation.scorecard import Scorecard
@@ -31,12 +32,14 @@ def hard_checks(
     *,
     threshold_ic: float | None = None,
 ) -> tuple[Check, ...]:
-    """Return the checks of schema, leak, round trip, smoke prediction and plausibility, all hard."""
+    """Return the checks of schema, round trip, smoke prediction and plausibility, all hard.
+
+    The leak check is made before anything is fitted (`leak_check`): a leaking feature opens no stream.
+    """
     names = tuple(artefact.manifest["features"])
     rows = newest_rows(prepared.matrix)
     return (
         schema_check(prepared.matrix, names),
-        leak_check(leak_report(prepared)),
         round_trip_check(artefact, learner, recipe, rows, names),
         smoke_check(learner, rows, names),
         *plausibility(scorecard, threshold_ic=threshold_ic),
@@ -52,14 +55,14 @@ def schema_check(matrix: Matrix, names: Sequence[str]) -> Check:
     return Check("schema", float(len(absent) + infinite), 0.0, good, hard=True, detail=detail)
 
 
-def leak_report(prepared: Prepared) -> LeakReport:
-    """Check every feature of the matrix on the newest sessions of a fixed sample of tickers."""
-    tickers = prepared.bars["ticker"].unique().sort()
+def leak_report(bars: pl.DataFrame, features: Sequence[Feature], context: Context) -> LeakReport:
+    """Check `features` on the newest sessions of a fixed sample of tickers."""
+    tickers = bars["ticker"].unique().sort()
     step = max(1, len(tickers) // TICKERS)
     chosen = tickers.gather_every(step).head(TICKERS)
-    bars = prepared.bars.filter(prepared.bars["ticker"].is_in(chosen.implode()))
-    first = bars["date"].unique().sort().tail(SESSIONS)[0]
-    return check_leaks(bars.filter(bars["date"] >= first), prepared.features, prepared.context)
+    sample = bars.filter(bars["ticker"].is_in(chosen.implode()))
+    first = sample["date"].unique().sort().tail(SESSIONS)[0]
+    return check_leaks(sample.filter(sample["date"] >= first), features, context)
 
 
 def leak_check(report: LeakReport) -> Check:

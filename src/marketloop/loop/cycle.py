@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from marketloop.core.errors import MarketLoopError, UsageError
+from marketloop.loop.checks import leak_check, leak_report
 from marketloop.loop.conditions import skipped, why_not
 from marketloop.loop.examining import examine_candidate, make_candidate
 from marketloop.loop.flight import Flight, single_flight
@@ -14,7 +15,7 @@ from marketloop.loop.house import House
 from marketloop.loop.ingesting import CollectRequest, ingest
 from marketloop.loop.mirroring import drain_mirrors
 from marketloop.loop.preparing import Choices, choose, prepare
-from marketloop.loop.promoting import promote, record_failure
+from marketloop.loop.promoting import promote, record_failure, refuse_leak
 from marketloop.loop.results import CycleResult, FamilyResult, best_outcome
 from marketloop.runtime.logging import get_logger
 
@@ -58,6 +59,8 @@ def run_cycle(house: House, request: CycleRequest, *, tell: Telling | None = Non
 
     Raises
     ------
+    UsageError
+        A family, recipe, hyperparameter or feature set is unknown.
     RefusedError
         Another cycle is running.
     MarketLoopError
@@ -66,7 +69,7 @@ def run_cycle(house: House, request: CycleRequest, *, tell: Telling | None = Non
     tell = tell or _silent
     families = request.families or enabled_families(house)
     for family in families:
-        house.catalog.family(family)
+        choose(house, family, request.choices)  # what is misspelt is said before anything is done
     with single_flight(house, trigger=request.trigger, reason=request.reason) as flight:
         ingest(house, request.collect, tell=tell)
         results = tuple(_guarded_turn(house, family, request, flight, tell) for family in families)
@@ -88,8 +91,11 @@ def _turn(house: House, family: str, request: CycleRequest, flight: Flight, tell
     reason = None if request.force else why_not(house, family, spec, prepared)
     if reason is not None:
         return skipped(family, reason)
+    leak = leak_check(leak_report(prepared.bars, prepared.features, prepared.context))
+    if not leak.passed:
+        return refuse_leak(house, family, flight, leak)
     candidate = make_candidate(house, spec, prepared, tell=tell)
-    examined = examine_candidate(house, candidate, tell=tell)
+    examined = examine_candidate(house, candidate, leak=leak, tell=tell)
     return promote(house, examined, flight, force=request.force, reason=request.reason)
 
 

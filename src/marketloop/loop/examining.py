@@ -92,7 +92,7 @@ def make_candidate(house: House, spec: StreamSpec, prepared: Prepared, *, tell: 
     return Made(slot, spec, prepared, stored, stream, fitted, candidate, rule)
 
 
-def examine_candidate(house: House, made: Made, *, tell: Telling) -> Examined:
+def examine_candidate(house: House, made: Made, *, leak: Check, tell: Telling) -> Examined:
     """Compute the scorecard and the hard checks, and ask the gate.
 
     Tonight's look is recorded in the ledger before anything follows from it, so that a cycle killed afterwards has
@@ -104,7 +104,7 @@ def examine_candidate(house: House, made: Made, *, tell: Telling) -> Examined:
     artefact = house.registry.load(made.slot, made.candidate.version)
     recipe = made.fitted.contender.recipe
     limit = house.settings.gate_for(spec.family.name).plausibility_ic
-    hard = hard_checks(prepared, artefact, made.fitted.learner, recipe, card, threshold_ic=limit)
+    hard = (leak, *hard_checks(prepared, artefact, made.fitted.learner, recipe, card, threshold_ic=limit))
     tell("examining", 1, 2)
     champion = house.registry.champion(made.slot)
     session = prepared.panel.last

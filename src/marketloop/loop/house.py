@@ -89,7 +89,7 @@ class House:
 
 
 def open_house(
-    root: Path,
+    root: Path | None,
     *,
     environ: Mapping[str, str] | None = None,
     flags: Mapping[str, Any] | None = None,
@@ -99,6 +99,8 @@ def open_house(
 
     Parameters
     ----------
+    root : Path or None
+        None builds a house of default settings around the working directory, for what needs no project.
     environ : mapping, optional
         Environment variables; the process's own by default.
     flags : mapping, optional
@@ -111,4 +113,4 @@ def open_house(
     """
     settings = load_settings(root, environ=os.environ if environ is None else environ, flags=flags or {})
     catalog = build_catalog(settings.strategy.config, settings.plugins, root)
-    return House(Project(root), settings, catalog, clock or SystemClock())
+    return House(Project(root or Path.cwd()), settings, catalog, clock or SystemClock())

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from marketloop.core.errors import FailedError, UsageError
-from marketloop.data.builtin import build_source
-from marketloop.data.calendar import load_sessions
+import polars as pl
+
+from marketloop.core.errors import FailedError, UsageError, unknown_name
+from marketloop.data.builtin import BUILTIN_SOURCES, build_source
+from marketloop.data.calendar import load_sessions, load_timezone
 from marketloop.data.collect import Collected, collect
 from marketloop.data.collection import Collection
 from marketloop.data.sources import Source
@@ -50,6 +52,25 @@ class Ingested:
     collected: Collected
     collection: Collection
     warnings: tuple[str, ...]
+    coverage: pl.DataFrame
+
+    def document(self) -> dict[str, Any]:
+        """Return the `collect` document; its ranges are those of everything stored."""
+        done = self.collected
+        return {
+            "source": self.collection.source,
+            "data_version": done.version,
+            "tickers": list(done.tickers),
+            "sessions": int(self.coverage["rows"].max() or 0),  # type: ignore[arg-type]
+            "first": str(self.coverage["first"].min()),
+            "last": str(self.coverage["last"].max()),
+            "new_rows": done.new_rows,
+            "revised_rows": done.revised_rows,
+            "up_to_date": done.up_to_date,
+            "quality": done.report.document(),
+            "failures": dict(done.failures),
+            "warnings": list(self.warnings),
+        }
 
 
 def ingest(house: House, request: CollectRequest | None, *, tell: Telling | None = None) -> Ingested:
@@ -68,8 +89,9 @@ def ingest(house: House, request: CollectRequest | None, *, tell: Telling | None
     source = source_of(house, wanted)
     universe = resolve_universe(wanted.universe or "all", source.tickers(), named=house.catalog.universes)
     tickers = wanted.tickers or universe.tickers
-    end = request.end or house.clock.now().date()
-    start = request.start or _start_of(source, request.timeframe, tickers, end) or wanted.start
+    end = request.end or house.settings.data.end or house.clock.now().date()
+    timeframe = request.timeframe or (house.settings.data.timeframe if wanted.start is None else None)
+    start = request.start or _start_of(source, timeframe, tickers, end) or wanted.start
     if start is not None and start > end:
         raise UsageError(f"the range {start} to {end} ends before it begins: give a start that is not after the end")
     top = request.top or (house.settings.data.top if not request.tickers else None)
@@ -99,7 +121,8 @@ def ingest(house: House, request: CollectRequest | None, *, tell: Telling | None
     kept.save(house.project.data)
     if request.output is not None:
         write_copies(house.store, request.output)
-    return Ingested(collected, kept, () if wanted.tickers else universe.warnings)
+    complete = bool(wanted.tickers) or wanted.source == "synthetic"  # nobody ever left a simulated market
+    return Ingested(collected, kept, () if complete else universe.warnings, house.store.coverage())
 
 
 def source_of(house: House, wanted: Collection) -> Source:
@@ -110,10 +133,15 @@ def source_of(house: House, wanted: Collection) -> Source:
         except TypeError as error:
             raise UsageError(f'the source "{wanted.source}" of a plugin refused its options: {error}') from error
         return made
+    if wanted.source not in BUILTIN_SOURCES:
+        raise unknown_name("source", wanted.source, (*BUILTIN_SOURCES, *house.catalog.sources))
     path = None if wanted.path is None else Path(wanted.path)
     if path is not None and not path.is_absolute():
         path = house.project.root / path
-    return build_source(wanted.source, path=path, options=dict(wanted.options))
+    options = dict(wanted.options)
+    if wanted.source == "folder":
+        options.setdefault("exchange_zone", load_timezone(house.settings.project.calendar))
+    return build_source(wanted.source, path=path, options=options)
 
 
 def parse_timeframe(text: str) -> dt.timedelta:

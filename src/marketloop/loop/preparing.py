@@ -26,23 +26,47 @@ from marketloop.loop.house import House
 from marketloop.models import checked_parameters
 from marketloop.runtime.settings import Settings
 
-__all__ = ["Choices", "Prepared", "choose", "gate_policy", "prepare", "prepare_features"]
+__all__ = [
+    "Choices",
+    "Prepared",
+    "choose",
+    "features_key",
+    "gate_policy",
+    "named_features",
+    "prepare",
+    "prepare_features",
+    "stored_bars",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What a caller may ask for beyond the settings: recipes by name, hyperparameters, a share of the sessions."""
+    """What a caller may ask for beyond the settings.
+
+    Parameters
+    ----------
+    recipes : names of recipes, the family's own when empty
+    params : mapping, optional
+        Hyperparameters of the one recipe that is named.
+    sample_size : float
+        Share of the sessions to learn from.
+    target_days, threshold : optional
+        Horizon of the label in sessions, and the move, as a fraction, beyond which it is BUY or SELL.
+    """
 
     recipes: tuple[str, ...] = ()
     params: Mapping[str, Any] | None = None
     sample_size: float = 1.0
+    target_days: int | None = None
+    threshold: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """Everything that training and examination read, as of one data version.
 
-    `unfed` are the features that nothing feeds: null throughout, dropped in training, and said so.
+    `unfed` are the features that nothing feeds: null throughout, not in the matrix, and said so. `short` are the
+    tickers with too few bars for a single row.
     """
 
     data_version: str
@@ -53,6 +77,19 @@ class Prepared:
     matrix: Matrix
     panel: Panel
     unfed: tuple[str, ...]
+    short: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader of any figure must know of its rows."""
+        found = []
+        if self.unfed:
+            found.append(f"nothing feeds {', '.join(self.unfed)}: null throughout and dropped")
+        if self.short:
+            most = max(feature.lookback for feature in self.features)
+            names = ", ".join(self.short[:10]) + (" ..." if len(self.short) > 10 else "")
+            found.append(f"no rows for {names}: fewer than the {most + 1} bars that the longest look-back needs")
+        return tuple(found)
 
     @property
     def sessions(self) -> Sessions:
@@ -73,12 +110,10 @@ def prepare(house: House, spec: StreamSpec, *, sample_size: float = 1.0) -> Prep
     UsageError
         There are no bars, too few of them, or `sample_size` is no fraction.
     """
-    bars = house.store.read()
-    if bars.is_empty():
-        raise UsageError("the project has no bars yet: run `marketloop collect` first")
+    bars = stored_bars(house)
     market = market_of(house, bars)
-    features = _features(house, spec.feature_set)
-    key = _fingerprint(house, features, market)
+    features = named_features(house, spec.feature_set)
+    key = features_key(house, features, market)
     raw, filled = prepare_features(house, bars, features, market.context, key=key)
     panel = build_panel(bars, market.sessions, market.context)
     matrix = assemble(
@@ -91,6 +126,7 @@ def prepare(house: House, spec: StreamSpec, *, sample_size: float = 1.0) -> Prep
         fingerprint=key,
     )
     unfed = tuple(name for name in matrix.names if raw[name].null_count() == len(raw))
+    matrix = matrix.select([name for name in matrix.names if name not in unfed])
     return Prepared(
         data_version=str(house.store.version),
         bars=bars,
@@ -100,7 +136,16 @@ def prepare(house: House, spec: StreamSpec, *, sample_size: float = 1.0) -> Prep
         matrix=_sampled(matrix, sample_size),
         panel=panel,
         unfed=unfed,
+        short=tuple(np.delete(np.array(panel.tickers), np.unique(matrix.ticker)).tolist()),
     )
+
+
+def stored_bars(house: House) -> pl.DataFrame:
+    """Return all stored bars; raise `UsageError` when there are none."""
+    bars = house.store.read()
+    if bars.is_empty():
+        raise UsageError("the project has no bars yet: run `marketloop collect` first")
+    return bars
 
 
 def prepare_features(
@@ -121,17 +166,19 @@ def choose(house: House, family: str, choices: Choices | None = None) -> StreamS
     Raises
     ------
     UsageError
-        A recipe or hyperparameter is unknown, or hyperparameters are given without naming one recipe.
+        A recipe, hyperparameter or feature set is unknown, or hyperparameters are given without naming one recipe.
     """
     choices = choices or Choices()
     kind = house.catalog.family(family)
     section = house.settings.family_section(family)
     names = choices.recipes or section.recipes or kind.recipes
-    threshold = section.threshold if section.threshold is not None else kind.threshold
+    threshold = next(t for t in (choices.threshold, section.threshold, kind.threshold) if t is not None)
+    horizon = choices.target_days or section.target_days or kind.horizon
+    named_features(house, house.settings.features.set)
     return StreamSpec(
         family=kind,
         contenders=_contenders(house, kind, names, choices.params or {}),
-        label=LabelSpec(section.target_days or kind.horizon, threshold if kind.classes else None),
+        label=LabelSpec(horizon, threshold if kind.classes else None),
         feature_set=_feature_key(house),
         config_key=house.strategy.key,
         block=house.settings.gate_for(family).block_sessions,
@@ -173,11 +220,13 @@ def _feature_key(house: House) -> str:
     return house.settings.features.set + (f"+{house.catalog.fingerprint}" if extra else "")
 
 
-def _features(house: House, feature_set: str) -> tuple[Feature, ...]:
+def named_features(house: House, feature_set: str) -> tuple[Feature, ...]:
+    """Return the features of a set and then those of the plugins; an unknown set raises `UsageError`."""
     return resolve(house.catalog.features, feature_set.split("+", maxsplit=1)[0], house.catalog.plugin_features)
 
 
-def _fingerprint(house: House, features: Sequence[Feature], market: Market) -> str:
+def features_key(house: House, features: Sequence[Feature], market: Market) -> str:
+    """Return the name of what `features` give on the stored bars: it changes with data, catalog and context."""
     document = {
         "data": house.store.version,
         "features": fingerprint(features, house.strategy),

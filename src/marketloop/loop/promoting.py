@@ -16,7 +16,7 @@ from marketloop.loop.results import FamilyResult, check_document
 from marketloop.loop.scoring import board
 from marketloop.registry import Ruling
 
-__all__ = ["promote", "record_failure"]
+__all__ = ["promote", "record_failure", "refuse_leak"]
 
 
 def promote(house: House, examined: Examined, flight: Flight, *, force: bool, reason: str) -> FamilyResult:
@@ -60,6 +60,14 @@ def record_failure(house: House, family: str, flight: Flight, error: str) -> Fam
     return FamilyResult(family, "failed", "error", error, error=error)
 
 
+def refuse_leak(house: House, family: str, flight: Flight, leak: Check) -> FamilyResult:
+    """Record that features see the future: no candidate is made, no stream is touched, the champion stays."""
+    reason = f"leaking features: {leak.detail}; mend or remove them (`marketloop features --check`)"
+    ruling = Ruling("refused", "leak", reason, record={"checks": [check_document(leak)]}, cycle_id=flight.id)
+    house.registry.refuse(house.slot(family), None, ruling, at=house.clock.now())
+    return FamilyResult(family, "refused", "leak", reason, checks=(leak,), record=ruling.record)
+
+
 def _overruled(
     verdict: Verdict, checks: tuple[Check, ...], added: tuple[Check, ...], *, force: bool, reason: str
 ) -> tuple[str, str, str]:
@@ -97,7 +105,6 @@ def _journal(house: House, made: Made, *, provisional: bool) -> None:
 def _result(examined: Examined, ruling: Ruling, checks: tuple[Check, ...]) -> FamilyResult:
     made, card = examined.made, examined.scorecard
     metrics: Mapping[str, Any] = {} if card.metrics is None else card.metrics.figures()
-    unfed = made.prepared.unfed
     return FamilyResult(
         family=made.spec.family.name,
         verdict=ruling.verdict,
@@ -109,6 +116,6 @@ def _result(examined: Examined, ruling: Ruling, checks: tuple[Check, ...]) -> Fa
         metrics={**metrics, "rank_ic": card.ic.mean, "icir": card.icir, "z": card.z},
         baseline={} if card.baseline is None else card.baseline.figures(),
         checks=checks,
-        warnings=(f"nothing feeds {', '.join(unfed)}: null throughout and dropped",) if unfed else (),
+        warnings=made.prepared.warnings,
         record=ruling.record,
     )

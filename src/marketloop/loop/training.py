@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from marketloop.evaluation.splits import Holdout
 from marketloop.evaluation.stream import Fitted, StreamSpec, advance_folds, fit_nominee
 from marketloop.loop.house import House
 from marketloop.loop.preparing import Choices, Prepared, choose, prepare
+from marketloop.loop.shares import class_shares, one_sided, regime_sessions
 from marketloop.registry import Candidate
 
 __all__ = ["HoldoutTable", "Trained", "check_enough", "holdout_table", "manifest_of", "train_family"]
@@ -44,6 +45,33 @@ class Trained:
     table: HoldoutTable
     inner: dict[str, float]
     warnings: tuple[str, ...]
+    shares: dict[str, float] = field(default_factory=dict)
+    regimes: dict[str, int] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """Return the `train` document."""
+        block, matrix = self.fitted.block, self.prepared.matrix
+        return {
+            "family": self.candidate.slot.family,
+            "config_key": self.candidate.slot.config_key,
+            "version": self.candidate.version,
+            "path": str(self.candidate.path),
+            "recipe": self.fitted.contender.recipe.name,
+            "params": dict(self.fitted.contender.params),
+            "inner_rank_ic": dict(self.inner),
+            "data_version": self.prepared.data_version,
+            "rows": block.rows,
+            "tickers": len(self.prepared.panel.tickers),
+            "sessions": len(np.unique(matrix.session)),
+            "features": list(block.features),
+            "features_dropped": [*self.prepared.unfed, *block.dropped],
+            "figures": self.table.figures,
+            "baseline": self.table.baseline,
+            "part_rows": self.table.rows,
+            "class_shares": self.shares,
+            "regime_sessions": self.regimes,
+            "warnings": list(self.warnings),
+        }
 
 
 def train_family(
@@ -85,8 +113,13 @@ def train_family(
         scorecard={"holdout": {"figures": table.figures, "baseline": table.baseline, "rows": table.rows}},
         at=house.clock.now(),
     )
-    warnings = training_warnings(prepared, spec, table)
-    return Trained(candidate, fitted, prepared, table, comparison(folds), warnings)
+    shares, regimes = class_shares(matrix, spec.family.classes), regime_sessions(prepared)
+    warnings = (
+        *training_warnings(prepared, spec, table),
+        *one_sided("class", shares),
+        *one_sided("market regime", regimes),
+    )
+    return Trained(candidate, fitted, prepared, table, comparison(folds), warnings, shares, regimes)
 
 
 def check_enough(matrix: Matrix, spec: StreamSpec) -> None:
@@ -143,7 +176,7 @@ def manifest_of(
     return {
         "data_version": prepared.data_version,
         "features": list(block.features),
-        "features_dropped": list(block.dropped),
+        "features_dropped": [*prepared.unfed, *block.dropped],
         "feature_set": spec.feature_set,
         "recipe": fitted.contender.recipe.name,
         "params": dict(fitted.contender.params),
@@ -171,7 +204,7 @@ def top_importance(fitted: Fitted, count: int = 20) -> dict[str, float]:
 
 def training_warnings(prepared: Prepared, spec: StreamSpec, table: HoldoutTable) -> tuple[str, ...]:
     """Return what a careful reader of the figures would say."""
-    warnings = []
+    warnings = list(prepared.warnings)
     if table.gap_points > 15:
         warnings.append(
             f"overfit: accuracy falls {table.gap_points:.0f} points from train to test; "
@@ -179,6 +212,4 @@ def training_warnings(prepared: Prepared, spec: StreamSpec, table: HoldoutTable)
         )
     if spec.feature_set.startswith("legacy"):
         warnings.append("price levels identify ticker and date: the set legacy is for compatibility only")
-    if prepared.unfed:
-        warnings.append(f"nothing feeds {', '.join(prepared.unfed)}: null throughout and dropped")
     return tuple(warnings)

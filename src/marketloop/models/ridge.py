@@ -19,6 +19,7 @@ __all__ = ["RankRidge"]
 Array = NDArray[np.float64]
 MOST = 0.98
 CLIP = 5.0
+CHUNK = 16_384
 
 
 @dataclass(slots=True)
@@ -77,7 +78,7 @@ class RankRidge:
         score = (_ranks(rows) @ self.weights.astype(np.float32)).astype(np.float64)
         index = self._standardise(rows.X) @ self.level_weights
         intercept, slope = self.link
-        move = np.clip(1 / (1 + np.exp(-(intercept + slope * index))), 1 - MOST, MOST)
+        move = np.clip(1 / (1 + np.exp(-np.clip(intercept + slope * index, -30, 30))), 1 - MOST, MOST)
         difference = move * np.tanh((self.tilt + self.gain * score) / move)
         return np.column_stack([(move - difference) / 2, 1 - move, (move + difference) / 2])
 
@@ -153,9 +154,16 @@ def _direction(label: NDArray[np.float32]) -> Array:
 
 
 def _gram(X: NDArray[np.float32], y: NDArray[Any], weight: NDArray[np.float32]) -> tuple[Array, Array]:
-    uniform = bool(weight.size == 0 or (weight == weight[0]).all())
-    weighted = X if uniform else X * weight[:, None]
-    return (weighted.T @ X).astype(np.float64), (weighted.T @ np.nan_to_num(y).astype(np.float32)).astype(np.float64)
+    """Return ``X' W X`` and ``X' W y``, summed over chunks that stay in the cache of the processor."""
+    columns = X.shape[1]
+    gram, moment = np.zeros((columns, columns)), np.zeros(columns)
+    target = np.nan_to_num(y).astype(np.float32)
+    for start in range(0, len(X), CHUNK):
+        rows = slice(start, start + CHUNK)
+        weighted = X[rows] * weight[rows, None]
+        gram += weighted.T @ X[rows]
+        moment += weighted.T @ target[rows]
+    return gram, moment
 
 
 def _solve(gram: Array, moment: Array, penalty: float) -> Array:

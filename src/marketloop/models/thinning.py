@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from marketloop.core.errors import UsageError
 from marketloop.core.values import Matrix
 
 __all__ = ["cut_tail", "thin"]
@@ -27,6 +28,8 @@ def cut_tail(train: Matrix, share: float) -> tuple[Matrix, Matrix]:
     head |  purged | tail
     -----|---------|------> sessions
     """
+    if len(train) == 0:
+        raise UsageError("no labelled rows to learn from: collect a longer history or more tickers")
     sessions: NDArray[np.int32] = np.unique(train.session)
     start = sessions[min(int(len(sessions) * (1 - share)), len(sessions) - 1)]
     return train.take(train.known_on < start), train.take(train.session >= start)

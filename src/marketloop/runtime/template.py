@@ -54,7 +54,7 @@ name = "marketloop"
 
 [family.price_predictor]
 # enabled = true
-# recipes = ["ridge", "xgboost"]    # one is nominated among them by inner purged validation
+# recipes = ["rank_ridge", "xgboost"]  # one is nominated among them by inner purged validation
 # target_days = 5                   # sessions ahead
 # threshold = 0.02                  # a move beyond this fraction is BUY or SELL
 # schedule = "0 2 * * *"

@@ -8,10 +8,14 @@ from typing import Final
 
 __all__ = ["BUDGET_VARIABLES", "cores", "set_thread_budget"]
 
-BUDGET_VARIABLES: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
+BUDGET_VARIABLES: Final = ("OMP_NUM_THREADS", "POLARS_MAX_THREADS")
 _QUIET: Final = {
     # Idle OpenMP threads sleep instead of spinning: beside another process a fit took 36.7 s without, 7.3 s with it.
     "OMP_WAIT_POLICY": "passive",
+    # Threads of BLAS spin while they wait, whatever OMP_WAIT_POLICY says: on busy cores a ridge fit took 4.6 s of CPU
+    # with two of them and 0.6 s with one. The products here are tall and thin and gain nothing from a second one.
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
     "DO_NOT_TRACK": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",

@@ -1,8 +1,9 @@
-"""Speaks to MLflow; the only module that imports it, itself imported at the door in `mirror`."""
+"""Speaks to MLflow; the only module that imports it, at its one door."""
 
 from __future__ import annotations
 
 import functools
+import importlib
 import logging
 import os
 import sqlite3
@@ -12,18 +13,26 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from mlflow.entities import Metric, Param, RunTag
-from mlflow.exceptions import MlflowException
-from mlflow.tracking import MlflowClient
-
 from marketloop.tracking.snapshot import Snapshot
 
-__all__ = ["create_database", "experiment_name", "model_name", "send"]
-
-for _name in ("mlflow", "alembic"):
-    logging.getLogger(_name).setLevel(logging.WARNING)
+__all__ = ["create_database", "experiment_name", "mlflow", "model_name", "send"]
 
 _LONGEST: Final = 500
+_ENVIRONMENT: Final = {
+    "DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+}
+
+
+@functools.cache
+def mlflow() -> Any:
+    """Import MLflow and return it: the door, because the import takes seconds that a quiet cycle need not spend."""
+    os.environ.update(_ENVIRONMENT)  # MLflow reads it while it is imported
+    guest = importlib.import_module("mlflow")
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return guest
 
 
 def send(uri: str, artifact_root: Path, models: Path, seen: Snapshot) -> None:
@@ -32,7 +41,10 @@ def send(uri: str, artifact_root: Path, models: Path, seen: Snapshot) -> None:
     experiment = _experiment(client, experiment_name(seen), artifact_root)
     run = _run(client, experiment, seen)
     client.log_batch(
-        run, metrics=_metrics(seen), params=_params(seen), tags=[RunTag(k, v) for k, v in _tags(seen, models).items()]
+        run,
+        metrics=_metrics(seen),
+        params=_params(seen),
+        tags=[mlflow().entities.RunTag(key, value) for key, value in _tags(seen, models).items()],
     )
     ended = seen.decision.decided_at if seen.decision else seen.version.trained_at
     client.set_terminated(run, end_time=_milliseconds(ended))
@@ -51,10 +63,10 @@ def model_name(seen: Snapshot) -> str:
 
 
 @functools.cache
-def _client(uri: str) -> MlflowClient:
+def _client(uri: str) -> Any:
     if uri.startswith("sqlite:///"):
         create_database(Path(uri.removeprefix("sqlite:///")))
-    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+    return mlflow().MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
 def create_database(path: Path) -> None:
@@ -71,12 +83,12 @@ def create_database(path: Path) -> None:
     beside.unlink(missing_ok=True)
     with closing(sqlite3.connect(name, uri=True)) as memory, closing(sqlite3.connect(beside)) as disk:
         uri = f"sqlite:///{name}&uri=true"
-        MlflowClient(tracking_uri=uri, registry_uri=uri).search_experiments(max_results=1)
+        mlflow().MlflowClient(tracking_uri=uri, registry_uri=uri).search_experiments(max_results=1)
         memory.backup(disk)
     beside.replace(path)
 
 
-def _experiment(client: MlflowClient, name: str, artifact_root: Path) -> str:
+def _experiment(client: Any, name: str, artifact_root: Path) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
         return str(client.create_experiment(name, artifact_location=(artifact_root / name).resolve().as_uri()))
@@ -85,7 +97,7 @@ def _experiment(client: MlflowClient, name: str, artifact_root: Path) -> str:
     return str(found.experiment_id)
 
 
-def _run(client: MlflowClient, experiment: str, seen: Snapshot) -> str:
+def _run(client: Any, experiment: str, seen: Snapshot) -> str:
     slot, version = seen.version.slot, seen.version.version
     wanted = f"tags.version = '{version}' and tags.config_key = '{slot.config_key}'"
     runs = client.search_runs([experiment], filter_string=wanted, max_results=1)
@@ -100,7 +112,7 @@ def _run(client: MlflowClient, experiment: str, seen: Snapshot) -> str:
     return str(run.info.run_id)
 
 
-def _model_version(client: MlflowClient, run: str, models: Path, seen: Snapshot) -> None:
+def _model_version(client: Any, run: str, models: Path, seen: Snapshot) -> None:
     name, tags = model_name(seen), _tags(seen, models)
     number = _number(client, name, seen.version.version)
     if number is None:
@@ -112,22 +124,22 @@ def _model_version(client: MlflowClient, run: str, models: Path, seen: Snapshot)
         client.set_model_version_tag(name, number, key, value)
 
 
-def _ensure_model(client: MlflowClient, name: str) -> None:
+def _ensure_model(client: Any, name: str) -> None:
     try:
         client.get_registered_model(name)
-    except MlflowException as error:
+    except mlflow().MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         client.create_registered_model(name)
 
 
-def _number(client: MlflowClient, name: str, version: int) -> str | None:
+def _number(client: Any, name: str, version: int) -> str | None:
     """Return MLflow's own number for our version; it has none for versions that never came to an examination."""
     found = client.search_model_versions(f"name = '{name}' and tags.version = '{version}'", max_results=1)
     return str(found[0].version) if found else None
 
 
-def _aliases(client: MlflowClient, seen: Snapshot) -> None:
+def _aliases(client: Any, seen: Snapshot) -> None:
     name = model_name(seen)
     for role, version in seen.roles.items():
         number = None if version is None else _number(client, name, version)
@@ -137,15 +149,19 @@ def _aliases(client: MlflowClient, seen: Snapshot) -> None:
             client.delete_registered_model_alias(name, role)
 
 
-def _metrics(seen: Snapshot) -> list[Metric]:
+def _metrics(seen: Snapshot) -> list[Any]:
     at = _milliseconds(seen.version.trained_at)
     figures = dict(_flat(seen.version.metrics)) | dict(_flat({"baseline": seen.version.baseline}))
-    return [Metric(key, float(value), at, 0) for key, value in figures.items() if isinstance(value, int | float)]
+    return [
+        mlflow().entities.Metric(key, float(value), at, 0)
+        for key, value in figures.items()
+        if isinstance(value, int | float)
+    ]
 
 
-def _params(seen: Snapshot) -> list[Param]:
+def _params(seen: Snapshot) -> list[Any]:
     params = {"recipe": seen.version.recipe, **dict(_flat(seen.version.params))}
-    return [Param(key, str(value)[:_LONGEST]) for key, value in params.items()]
+    return [mlflow().entities.Param(key, str(value)[:_LONGEST]) for key, value in params.items()]
 
 
 def _tags(seen: Snapshot, models: Path) -> dict[str, str]:

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
-import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from marketloop.core.errors import UsageError
 from marketloop.state import State, outbox
 from marketloop.state.outbox import Drained
+from marketloop.tracking import client
 from marketloop.tracking.snapshot import Snapshot, snapshot
 
 __all__ = ["TOPIC", "MlflowMirror", "drain"]
 
 TOPIC: Final = "mlflow"
-_ENVIRONMENT: Final = {
-    "DO_NOT_TRACK": "1",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +44,6 @@ class MlflowMirror:
 
     def send(self, seen: Snapshot) -> None:
         """Copy a version into MLflow; sending it again changes nothing."""
-        os.environ.update(_ENVIRONMENT)  # before the import: MLflow reads it there
-        client: Any = importlib.import_module("marketloop.tracking.client")
         client.send(self.uri, self.artifact_root, self.models, seen)
 
 

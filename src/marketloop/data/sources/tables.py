@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -61,7 +62,7 @@ def read_table(path: Path) -> Table:
     kind = "Parquet" if ending in {".parquet", ".pq"} else "CSV"
     try:
         frame = _read_parquet(content) if kind == "Parquet" else _read_csv(content, compressed=ending == ".csv.gz")
-    except (pl.exceptions.PolarsError, OSError, EOFError, pl.exceptions.PanicException) as error:
+    except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error, pl.exceptions.PanicException) as error:
         cause = "truncated or damaged" if kind == "Parquet" else " ".join(str(error).split())[:120]
         raise UsageError(f'the {kind} file "{path}" cannot be read ({cause}); copy it again, or leave it out') from None
     return Table(path, frame, hashlib.sha256(content).hexdigest())

@@ -1,0 +1,48 @@
+"""Pieces of answers that several commands show alike: figures beside their baseline, checks, quality, warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from marketloop.cli.render import Screen
+
+__all__ = ["checks_table", "figures_table", "quality_lines", "warning_lines"]
+
+SHOWN = 8
+
+
+def figures_table(screen: Screen, figures: Mapping[str, Any], baseline: Mapping[str, Any], title: str = "") -> None:
+    """Print each figure beside what no skill has on the same rows."""
+    rows = [(name, value, baseline.get(name)) for name, value in figures.items()]
+    if rows:
+        screen.table(("figure", "model", "no skill"), rows, title=title)
+
+
+def checks_table(screen: Screen, checks: Iterable[Mapping[str, Any]]) -> None:
+    """Print each check with its value and threshold."""
+    rows = [
+        (c["name"], c["value"], c["threshold"], "passed" if c["passed"] else "FAILED", c["hard"], c.get("detail", ""))
+        for c in checks
+    ]
+    if rows:
+        screen.table(("check", "value", "threshold", "result", "hard", "detail"), rows)
+
+
+def quality_lines(screen: Screen, report: Mapping[str, Any]) -> None:
+    """Print what was set aside by rule, and the warnings by rule with the first of each."""
+    if report["quarantined"]:
+        rules = ", ".join(f"{name} {count:,}" for name, count in report["rules"].items())
+        screen.line(f"quarantined: {report['quarantined']:,} of {report['rows']:,} rows ({rules})", style="yellow")
+    kinds: dict[str, list[Mapping[str, Any]]] = {}
+    for found in report["warnings"]:
+        kinds.setdefault(str(found["rule"]), []).append(found)
+    for rule, found in kinds.items():
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        screen.line(f"warning {rule}: {found[0]['detail']}{more}", style="yellow")
+
+
+def warning_lines(screen: Screen, warnings: Iterable[str]) -> None:
+    """Print warnings, one a line."""
+    for text in warnings:
+        screen.line(f"warning: {text}", style="yellow")

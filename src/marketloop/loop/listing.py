@@ -1,0 +1,79 @@
+"""Versions in the order in which somebody wants to see them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from marketloop.core.errors import unknown_name
+from marketloop.loop.house import House
+from marketloop.registry.documents import champion_document, models_document
+
+__all__ = ["MAIN_FIGURE", "champions", "models"]
+
+MAIN_FIGURE = "rank_ic"
+"""The out-of-sample figure by which a version is called the best of its family."""
+
+SMALL_UNIVERSE_FIGURE = "roc_auc"
+"""The same where there are too few tickers for a rank IC."""
+
+SMALLER_IS_BETTER = frozenset({"log_loss", "brier"})
+OWN = ("version", "trained_at")
+
+
+def models(house: House, family: str | None = None, *, sort: str | None = None, best: bool = False) -> dict[str, Any]:
+    """Return the `models` document.
+
+    Parameters
+    ----------
+    sort : str, optional
+        A figure, best first; or ``version`` or ``trained_at``, newest first. Versions without it come last.
+    best : bool
+        Only the best version of each family and configuration, by `sort`, else by its main out-of-sample figure.
+
+    Raises
+    ------
+    UsageError
+        The family or the figure is unknown.
+    """
+    if family is not None:
+        house.catalog.family(family)
+    rows: list[dict[str, Any]] = models_document(house.state, family=family)["models"]
+    known = {name for row in rows for name in row["metrics"]}
+    if rows and sort is not None and sort not in known | set(OWN):
+        raise unknown_name("figure", sort, known | set(OWN))
+    figure = sort
+    if best and figure is None:
+        figure = MAIN_FIGURE if any(_known(row, MAIN_FIGURE) for row in rows) else SMALL_UNIVERSE_FIGURE
+    if figure is not None:
+        rows = _sorted(rows, figure)
+    if best:
+        first: dict[tuple[str, str], dict[str, Any]] = {}
+        for row in rows:
+            if figure in OWN or _known(row, str(figure)):
+                first.setdefault((row["family"], row["config_key"]), row)
+        rows = list(first.values())
+    return {"models": rows}
+
+
+def champions(house: House, family: str | None = None, at: Any = None) -> dict[str, Any]:
+    """Return the `champion` document, now or at a moment; an unknown family raises `UsageError`."""
+    if family is not None:
+        house.catalog.family(family)
+    return champion_document(house.state, family=family, at=at)
+
+
+def _sorted(rows: list[dict[str, Any]], figure: str) -> list[dict[str, Any]]:
+    if figure in OWN:
+        return sorted(rows, key=lambda row: row[figure], reverse=True)
+    sign = 1 if figure in SMALLER_IS_BETTER else -1
+    have = [row for row in rows if _known(row, figure)]
+    return [
+        *sorted(have, key=lambda row: sign * row["metrics"][figure]),
+        *(row for row in rows if not _known(row, figure)),
+    ]
+
+
+def _known(row: dict[str, Any], figure: str) -> bool:
+    value = row["metrics"].get(figure)
+    return isinstance(value, int | float) and math.isfinite(value)

@@ -1,0 +1,69 @@
+"""What the training window holds: shares of the classes, and sessions per market regime (D8)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from marketloop.core.values import Matrix
+from marketloop.loop.preparing import Prepared
+
+__all__ = ["class_shares", "one_sided", "regime_sessions"]
+
+ONE_SIDED = 0.9
+AHEAD = 20
+"""Sessions over which a regime shows itself."""
+
+
+def class_shares(matrix: Matrix, classes: tuple[str, ...]) -> dict[str, float]:
+    """Return the share of each class among the labelled rows; empty for a family without classes."""
+    codes = matrix.label[np.isfinite(matrix.label)].astype(int)
+    if not classes or len(codes) == 0:
+        return {}
+    counts = np.bincount(codes, minlength=len(classes))
+    return {name: float(counts[code] / len(codes)) for code, name in enumerate(classes)}
+
+
+def regime_sessions(prepared: Prepared) -> dict[str, int]:
+    """Return how many sessions of the matrix began each regime of the S&P 500 (of the universe's mean without it).
+
+    Over the next 20 sessions: ``Risk-Off`` a drawdown of 5 % or more, ``Risk-On`` a gain with a drawdown below 3 %,
+    else ``Neutral``. This describes the window; it is no feature.
+    """
+    sessions = np.unique(prepared.matrix.session)
+    days = [prepared.sessions.date(int(session)) for session in sessions]
+    level = _level(prepared, pl.Series("date", days, dtype=pl.Date))
+    if len(level) <= AHEAD or not np.isfinite(level).all():
+        return {}
+    windows = np.lib.stride_tricks.sliding_window_view(level, AHEAD + 1)
+    gain = windows[:, -1] / windows[:, 0] - 1
+    drawdown = (windows / np.maximum.accumulate(windows, axis=1) - 1).min(axis=1)
+    off = drawdown <= -0.05
+    on = ~off & (gain > 0) & (drawdown > -0.03)
+    return {"Risk-Off": int(off.sum()), "Neutral": int((~off & ~on).sum()), "Risk-On": int(on.sum())}
+
+
+def one_sided(kind: str, shares: Mapping[str, float]) -> tuple[str, ...]:
+    """Return a warning when one entry of `shares` (counts or fractions) holds more than 90 % of all."""
+    total = sum(shares.values())
+    found = [(name, value / total) for name, value in shares.items() if total > 0 and value / total > ONE_SIDED]
+    return tuple(
+        f"one {kind} holds {share:.0%} of the training window ({name}): what is learned may hold there only; "
+        "collect a longer history or change the threshold"
+        for name, share in found
+    )
+
+
+def _level(prepared: Prepared, days: pl.Series) -> NDArray[np.float64]:
+    spx = prepared.context.market.select("date", value="spx").drop_nulls()
+    if spx.is_empty():
+        ordered = prepared.bars.sort("ticker", "date")
+        returns = ordered.select("date", r=pl.col("close").pct_change().over("ticker"))
+        mean = returns.group_by("date").agg(pl.col("r").mean().fill_null(0)).sort("date")
+        spx = mean.select("date", value=(1 + pl.col("r")).cum_prod())
+    joined = days.to_frame().join(spx, on="date", how="left", maintain_order="left")
+    level: NDArray[np.float64] = joined["value"].forward_fill().backward_fill().cast(pl.Float64).to_numpy()
+    return level
