@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.evaluation.builders import rows_matrix
 
 from marketloop.core.errors import UsageError
 from marketloop.core.values import BoolArray, Matrix
 from marketloop.evaluation import splits
 from marketloop.evaluation.splits import Holdout, PurgedWalkForward, known_before, purged_complement, walk_forward
-from tests.evaluation.builders import rows_matrix
 
 Pair = tuple[BoolArray, BoolArray]
 

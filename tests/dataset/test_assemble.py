@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
+from tests.evaluation.builders import SmallMarket, calendar, rows_matrix, small_market, tidy
 
 from marketloop.core.errors import UsageError
 from marketloop.core.values import Matrix
 from marketloop.dataset import LabelSpec, assemble, feature_names_kept, newest_rows
 from marketloop.labels import UNKNOWN, direction_classes, forward_outcomes
-from tests.evaluation.builders import SmallMarket, calendar, rows_matrix, small_market, tidy
 
 
 @pytest.fixture
@@ -97,7 +97,11 @@ def test_weight_is_one_amid_an_unbroken_run_and_more_beside_a_gap(market: SmallM
     close = market.close.copy()
     close[20:40, 1] = np.nan
     matrix = replace(market, close=close).matrix()
-    own = {int(s) - market.first: float(w) for s, w, t in zip(matrix.session, matrix.weight, matrix.ticker, strict=True) if t == 1}
+    own = {
+        int(s) - market.first: float(w)
+        for s, w, t in zip(matrix.session, matrix.weight, matrix.ticker, strict=True)
+        if t == 1
+    }
     assert own[10] == 1.0
     assert own[19] > own[16] > 1.0
     assert own[40] > 1.0

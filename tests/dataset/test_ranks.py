@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
+from tests.evaluation.builders import small_market
 
 from marketloop.dataset import session_ranks, with_ranks
-from tests.evaluation.builders import small_market
 
 Block = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 

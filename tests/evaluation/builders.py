@@ -64,9 +64,7 @@ class SmallMarket:
             values = np.where(np.isfinite(self.close), self.features[:, :, j], np.nan)[:until]
             column = pl.Series(values.T.ravel()[np.isfinite(self.close[:until]).T.ravel()])
             frame = frame.with_columns(column.fill_nan(None).cast(pl.Float32).alias(f"f{j}"))
-        made = assemble(
-            frame, frame, self.panel(until), calendar(), label=label or LabelSpec(5, 0.02), warmup=warmup
-        )
+        made = assemble(frame, frame, self.panel(until), calendar(), label=label or LabelSpec(5, 0.02), warmup=warmup)
         return with_ranks(made)
 
 
@@ -114,6 +112,6 @@ def rows_matrix(
 
 def series_with_z(z: float, n: int, *, last: int = 1000, scale: float = 0.2) -> SessionSeries:
     """Return `n` terms (an even number) that end at session `last` and whose ``sum / sqrt(sum of squares)`` is `z`."""
-    mean = z / np.sqrt(n - z * z)
+    mean = z / np.sqrt(max(n - z * z, 1.0))
     value = scale * (mean + np.where(np.arange(n) % 2, 1.0, -1.0))
     return SessionSeries(np.arange(last - n + 1, last + 1, dtype=np.int32), value)

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from tests.evaluation.builders import Array
 
 from marketloop.evaluation.intervals import ewc_interval, sequential_z
-from tests.evaluation.builders import Array
 
 
 def plain_ewc(x: list[float]) -> tuple[float, float, float, float]:

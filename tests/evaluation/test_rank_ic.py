@@ -7,7 +7,10 @@ from statistics import fmean
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
+from tests.evaluation.builders import Array, panel_of, small_market
 
 from marketloop.evaluation.intervals import sequential_z
 from marketloop.evaluation.rank_ic import (
@@ -18,7 +21,6 @@ from marketloop.evaluation.rank_ic import (
     spearman_rows,
 )
 from marketloop.labels import Panel
-from tests.evaluation.builders import Array, panel_of, small_market
 
 
 def literal_neutral(panel: Panel, t: int) -> dict[int, float]:
@@ -171,7 +173,9 @@ def test_persistent_scores_without_skill_have_a_standard_normal_z(tickers: int) 
         market = small_market(sessions=160, tickers=tickers, seed=1000 + seed, features=1)
         panel = market.panel()
         tilt = np.clip(market.features[:, :, 0] / 2.5, -1, 1)
-        z.append(sequential_z(sequential_ic(market.features[:, :, 0], panel, neutral_one_session(panel), 5, tilt=tilt).value))
+        z.append(
+            sequential_z(sequential_ic(market.features[:, :, 0], panel, neutral_one_session(panel), 5, tilt=tilt).value)
+        )
     assert abs(np.mean(z)) < 3 / np.sqrt(80)
     assert 0.75 < np.std(z) < 1.25
     assert np.mean(np.array(z) > 1.645) <= 0.12  # 5 % nominal; 0.12 is the 99.5 % point of 80 draws
@@ -216,6 +220,12 @@ def test_rank_rows_takes_average_ranks_from_minus_to_plus_one_half() -> None:
     ranks = rank_rows(np.array([[3.0, 1.0, np.nan, 1.0, 2.0], [5.0, np.nan, np.nan, np.nan, np.nan]]))
     np.testing.assert_allclose(ranks[0], [0.5, -1 / 3, np.nan, -1 / 3, 1 / 6])
     np.testing.assert_array_equal(ranks[1], [0.0, np.nan, np.nan, np.nan, np.nan])
+
+
+@given(st.lists(st.sampled_from([-2.5, 0.0, 0.1, 0.30000000000000004, 0.3, 7.0]), min_size=10, max_size=30))
+def test_ties_share_their_average_rank(row: list[float]) -> None:
+    expected = (stats.rankdata(row) - 1) / (len(row) - 1) - 0.5
+    np.testing.assert_array_equal(rank_rows(np.array([row]))[0], expected)
 
 
 def test_differences_are_taken_on_common_sessions_only() -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.evaluation.builders import panel_of
 
 from marketloop.core.errors import UsageError
 from marketloop.labels import BUY, HOLD, SELL, UNKNOWN, Panel, direction_classes, forward_outcomes
-from tests.evaluation.builders import panel_of
 
 NAN = np.nan
-# Sessions downwards, tickers across: one trades throughout, one is delisted after session 4, one starts at 3, halts at 5.
+# Sessions downwards, tickers across: one trades throughout, one dies after session 4, one starts at 3 and halts at 5.
 CLOSE = np.array(
     [
         [100.0, 50.0, NAN],
@@ -32,7 +32,9 @@ def panel() -> Panel:
 
 def test_forward_return_runs_from_this_close_to_the_close_h_sessions_later(panel: Panel) -> None:
     returns = forward_outcomes(panel, 3).returns
-    np.testing.assert_allclose(returns[:, 0], [-0.01, -0.01, 100 / 99 - 1, 120 / 99 - 1, 120 / 108.9 - 1, NAN, NAN, NAN])
+    np.testing.assert_allclose(
+        returns[:, 0], [-0.01, -0.01, 100 / 99 - 1, 120 / 99 - 1, 120 / 108.9 - 1, NAN, NAN, NAN]
+    )
 
 
 def test_delisted_ticker_is_closed_out_at_its_last_price(panel: Panel) -> None:

@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
+from tests.evaluation.builders import calendar, panel_of, small_market, tidy
 
 from marketloop.core.errors import UsageError
 from marketloop.core.values import Context
 from marketloop.labels import build_panel
 from marketloop.labels.panel import rolling_moments
-from tests.evaluation.builders import calendar, panel_of, small_market, tidy
 
 
 def test_panel_has_a_row_per_session_and_nan_where_a_ticker_has_no_bar() -> None:

@@ -36,7 +36,9 @@ def test_average_uniqueness_does_not_depend_on_the_order_of_the_rows() -> None:
     start, group = ints(3, 1, 2, 9, 4, 1), ints(1, 1, 1, 1, 0, 0)
     shuffled = np.array([5, 2, 0, 4, 1, 3])
     plain = average_uniqueness(start, start + 3, group)
-    np.testing.assert_allclose(average_uniqueness(start[shuffled], start[shuffled] + 3, group[shuffled]), plain[shuffled])
+    np.testing.assert_allclose(
+        average_uniqueness(start[shuffled], start[shuffled] + 3, group[shuffled]), plain[shuffled]
+    )
 
 
 def test_uniqueness_weights_have_mean_one_and_the_same_proportions() -> None:

@@ -8,16 +8,13 @@ import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
 from marketloop.core.errors import UsageError
 
 __all__ = ["CollectFlags", "FeatureFlags", "RecipeFlags", "gathered", "moment", "pairs", "spread"]
-
-RECIPE_ALIASES: Final = {"ridge": "rank_ridge"}
-
 
 @dataclass(frozen=True, slots=True)
 class FeatureFlags:
@@ -125,9 +122,8 @@ class RecipeFlags:
         params = pairs("--set", self.set_)
         if self.early_stopping_rounds is not None:
             params["early_stopping_rounds"] = self.early_stopping_rounds
-        name = None if self.algorithm is None else RECIPE_ALIASES.get(self.algorithm, self.algorithm)
         return {
-            "recipes": () if name is None else (name,),
+            "recipes": () if self.algorithm is None else (self.algorithm,),
             "params": params or None,
             "target_days": self.target_days,
             "threshold": self.threshold,

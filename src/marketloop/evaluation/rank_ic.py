@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from marketloop.labels import Panel, neutralise
 
@@ -47,7 +46,7 @@ def rank_rows(values: Array) -> Array:
         known = np.isfinite(row)
         n = int(known.sum())
         if n:
-            out[t, known] = (stats.rankdata(row[known]) - 1) / (n - 1) - 0.5 if n > 1 else 0.0
+            out[t, known] = (_average_ranks(row[known]) - 1) / (n - 1) - 0.5 if n > 1 else 0.0
     return out
 
 
@@ -78,8 +77,15 @@ def spearman_rows(scores: Array, returns: Array, first: int) -> SessionSeries:
             dropped += 1
             continue
         sessions.append(first + t)
-        values.append(_correlation(stats.rankdata(scores[t, common]), stats.rankdata(returns[t, common])))
+        values.append(_correlation(_average_ranks(scores[t, common]), _average_ranks(returns[t, common])))
     return SessionSeries(np.array(sessions, np.int32), np.array(values, np.float64), dropped)
+
+
+def _average_ranks(values: Array) -> Array:
+    """Return ranks 1..n, the average for ties: `scipy.stats.rankdata` without what its many options cost per row."""
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: Array = (np.cumsum(count) - (count - 1) / 2)[place]
+    return ranks
 
 
 def _correlation(a: Array, b: Array) -> float:

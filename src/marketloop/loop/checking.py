@@ -128,7 +128,7 @@ def check_features(house: House, feature_set: str | None = None) -> LeakReport:
 def _bars_of(path: Path) -> pl.DataFrame:
     source = FolderSource(path.expanduser())
     fetched = source.fetch(source.tickers(), EARLIEST, LATEST)
-    bars = fetched.bars.select(BAR_SCHEMA)
+    bars = fetched.bars.select(*BAR_SCHEMA)
     unread = bars["date"].null_count() + bars["ticker"].null_count()
     if unread:
         raise UsageError(f'"{path}" has {unread} rows without a readable date or ticker: correct or remove them first')

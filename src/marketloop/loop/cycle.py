@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from marketloop.core.errors import MarketLoopError, UsageError
 from marketloop.loop.checks import leak_check, leak_report
@@ -71,8 +71,9 @@ def run_cycle(house: House, request: CycleRequest, *, tell: Telling | None = Non
     for family in families:
         choose(house, family, request.choices)  # what is misspelt is said before anything is done
     with single_flight(house, trigger=request.trigger, reason=request.reason) as flight:
-        ingest(house, request.collect, tell=tell)
-        results = tuple(_guarded_turn(house, family, request, flight, tell) for family in families)
+        fresh = ingest(house, request.collect, tell=tell)
+        turns = [_guarded_turn(house, family, request, flight, tell) for family in families]
+        results = tuple(replace(turn, warnings=(*turn.warnings, *fresh.warnings)) for turn in turns)
         result = CycleResult(flight.id, best_outcome(results), house.clock.now() - flight.cycle.started_at, results)
         flight.outcome, flight.document = result.outcome, result.document()
     drain_mirrors(house)

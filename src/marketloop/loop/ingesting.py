@@ -163,7 +163,7 @@ def _wanted(house: House, request: CollectRequest) -> Collection:
             tickers=asked.tickers,
             universe=asked.universe,
             start=start,
-            options=asked.options,
+            options=asked.options if request.source in {None, asked.source} else {},
         )
     named = bool(request.tickers or request.universe)
     return Collection(

@@ -38,6 +38,9 @@ __all__ = [
     "stored_bars",
 ]
 
+ALIASES: Mapping[str, str] = {"ridge": "rank_ridge"}
+"""Short names of recipes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Choices:
@@ -206,9 +209,9 @@ def _contenders(house: House, family: Family, names: Sequence[str], params: Mapp
             f"{', '.join(names)}: name one with --algorithm"
         )
     contenders = []
-    for name in names:
+    for name in (ALIASES.get(name, name) for name in names):
         if name not in house.catalog.recipes:
-            raise unknown_name(f"recipe of {family.name}", name, house.catalog.recipes)
+            raise unknown_name(f"recipe of {family.name}", name, {*house.catalog.recipes, *ALIASES})
         recipe = house.catalog.recipe(name)
         grid = ({},) if params else recipe.grid
         contenders += [Contender(recipe, {**checked_parameters(recipe, params), **point}) for point in grid]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -72,15 +73,17 @@ class BoostedClassifier:
         """Return ``model.ubj`` in XGBoost's own format and ``learner.json``."""
         if self.booster is None:
             raise FailedError("parts was called before fit: the boosted model has no trees yet")
+        model = bytes(self.booster.save_raw(raw_format="ubj"))
         document = {
             "kind": "boosted_classifier",
             "params": dict(self.params),
             "seed": self.seed,
             "names": list(self.names),
             "rounds": self.rounds,
+            "sha256": hashlib.sha256(model).hexdigest(),
         }
         return {
-            "model.ubj": bytes(self.booster.save_raw(raw_format="ubj")),
+            "model.ubj": model,
             "learner.json": json.dumps(document, sort_keys=True).encode(),
         }
 
@@ -89,6 +92,9 @@ class BoostedClassifier:
         """Rebuild the learner from `parts`; damaged ones raise `FailedError`."""
         try:
             document: dict[str, Any] = json.loads(parts["learner.json"])
+            # XGBoost ends the process on a truncated model, so its reader never sees one.
+            if hashlib.sha256(parts["model.ubj"]).hexdigest() != document["sha256"]:
+                raise ValueError("sha256")
             booster = xgb.Booster({"nthread": 1})
             booster.load_model(bytearray(parts["model.ubj"]))
             return cls(
@@ -100,7 +106,8 @@ class BoostedClassifier:
             )
         except (KeyError, TypeError, ValueError, xgb.core.XGBoostError) as error:
             raise FailedError(
-                f"model.ubj or learner.json cannot be read ({type(error).__name__}): the artefact is damaged; roll back"
+                f"model.ubj or learner.json cannot be read ({type(error).__name__}: {error}): "
+                "the artefact is damaged; roll back"
             ) from error
 
     def _settings(self) -> dict[str, Any]:

@@ -10,9 +10,27 @@ from numpy.typing import NDArray
 
 from marketloop.core.catalog import Family, Recipe
 from marketloop.models.boosted import BoostedClassifier
+from marketloop.models.parameters import require_ranges
 from marketloop.models.ridge import RankRidge
 
 __all__ = ["builtin_families", "builtin_recipes"]
+
+Ranges = Mapping[str, tuple[float, float]]
+
+RIDGE_RANGES: Ranges = {"penalty": (1e-6, 1e6), "thin_by": (1, 250), "tail": (0.01, 0.9)}
+BOOSTED_RANGES: Ranges = {
+    "n_estimators": (1, 100_000),
+    "max_depth": (1, 16),
+    "learning_rate": (1e-6, 1.0),
+    "subsample": (0.01, 1.0),
+    "colsample_bytree": (0.01, 1.0),
+    "min_child_weight": (0.0, 1e9),
+    "early_stopping_rounds": (0, 100_000),
+    "tail": (0.01, 0.9),
+    "thin_by": (1, 250),
+    "max_bin": (2, 65_536),
+}
+"""Lowest and highest value of each hyperparameter that a person may set."""
 
 
 def builtin_recipes() -> tuple[Recipe, ...]:
@@ -72,8 +90,10 @@ def _buy_minus_sell(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _ridge(params: Mapping[str, Any], seed: int, threads: int) -> RankRidge:
     del seed, threads  # closed form: nothing random, nothing to spread
+    require_ranges("rank_ridge", params, RIDGE_RANGES)
     return RankRidge(penalty=float(params["penalty"]), thin_by=int(params["thin_by"]), tail=float(params["tail"]))
 
 
 def _boosted(params: Mapping[str, Any], seed: int, threads: int) -> BoostedClassifier:
+    require_ranges("xgboost", params, BOOSTED_RANGES)
     return BoostedClassifier(params=dict(params), seed=seed, threads=threads)

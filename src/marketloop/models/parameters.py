@@ -8,7 +8,7 @@ from typing import Any
 from marketloop.core.catalog import Recipe
 from marketloop.core.errors import UsageError, unknown_name
 
-__all__ = ["checked_parameters"]
+__all__ = ["checked_parameters", "require_ranges"]
 
 
 def checked_parameters(recipe: Recipe, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,3 +39,10 @@ def _of_kind(recipe: str, name: str, value: Any, default: Any) -> Any:
         raise UsageError(
             f"{name} = {value!r} for the recipe {recipe}: expected a value of type {kind.__name__}, e.g. {default!r}"
         ) from error
+
+
+def require_ranges(recipe: str, params: Mapping[str, Any], ranges: Mapping[str, tuple[float, float]]) -> None:
+    """Raise `UsageError` naming the first of `params` that lies outside its range (both ends allowed) or is NaN."""
+    for name, (low, high) in ranges.items():
+        if not low <= params[name] <= high:
+            raise UsageError(f"{name} = {params[name]!r} for the recipe {recipe}: expected {low:g} to {high:g}")

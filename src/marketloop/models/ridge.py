@@ -75,8 +75,8 @@ class RankRidge:
     def predict(self, rows: Matrix) -> NDArray[np.float64]:
         """Return (n, 3) probabilities of SELL, HOLD, BUY."""
         rows = rows.select(self.names)
-        score = (_ranks(rows) @ self.weights.astype(np.float32)).astype(np.float64)
-        index = self._standardise(rows.X) @ self.level_weights
+        score = _row_by_row(_ranks(rows), self.weights)
+        index = _row_by_row(self._standardise(rows.X), self.level_weights)
         intercept, slope = self.link
         move = np.clip(1 / (1 + np.exp(-np.clip(intercept + slope * index, -30, 30))), 1 - MOST, MOST)
         difference = move * np.tanh((self.tilt + self.gain * score) / move)
@@ -149,6 +149,12 @@ def _ranks(rows: Matrix) -> NDArray[np.float32]:
     return rows.ranks
 
 
+def _row_by_row(X: NDArray[np.float32], weights: Array) -> Array:
+    """Return ``X @ weights`` with a sum per row that does not depend, to the last bit, on how many rows come along."""
+    product: Array = np.einsum("ij,j->i", np.ascontiguousarray(X, dtype=np.float64), weights)
+    return product
+
+
 def _direction(label: NDArray[np.float32]) -> Array:
     return label.astype(np.float64) - 1.0
 
@@ -157,6 +163,7 @@ def _gram(X: NDArray[np.float32], y: NDArray[Any], weight: NDArray[np.float32]) 
     """Return ``X' W X`` and ``X' W y``, summed over chunks that stay in the cache of the processor."""
     columns = X.shape[1]
     gram, moment = np.zeros((columns, columns)), np.zeros(columns)
+    weight = weight * np.isfinite(y)  # a row whose target is unknown teaches nothing, not zero
     target = np.nan_to_num(y).astype(np.float32)
     for start in range(0, len(X), CHUNK):
         rows = slice(start, start + CHUNK)

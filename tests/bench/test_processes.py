@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from pathlib import Path
+
+import pytest
+
+from marketloop.bench import BENCHES
+from marketloop.bench.processes import measure
+from marketloop.bench.retrain import run as retrain
+from marketloop.bench.startup import run as startup
+from marketloop.core.errors import FailedError, UsageError
+
+PYTHON = (sys.executable, "-c")
+
+
+def test_measure_reports_time_memory_and_words_of_a_process() -> None:
+    measured = measure((*PYTHON, "x = bytearray(200_000_000); print(sum(range(3_000_000)))"))
+    assert measured.stdout == "4499998500000\n"
+    assert measured.peak_rss_mb > 200
+    assert measured.cpu_seconds > 0
+    assert measured.seconds > 0
+
+
+def test_measure_says_how_a_process_failed() -> None:
+    with pytest.raises(FailedError, match=r"exit code 3, expected \(0,\): no bars"):
+        measure((*PYTHON, "import sys; print('no bars', file=sys.stderr); sys.exit(3)"))
+
+
+def test_measure_takes_an_exit_code_that_is_no_failure() -> None:
+    assert measure((*PYTHON, "raise SystemExit(1)"), codes=(0, 1)).exit_code == 1
+
+
+def test_measure_runs_in_the_folder_that_was_named(tmp_path: Path) -> None:
+    assert measure((*PYTHON, "import os; print(os.getcwd())"), folder=tmp_path).stdout.strip() == str(tmp_path)
+
+
+def test_startup_separates_the_interpreter_from_the_product() -> None:
+    document = startup(repeats=1)
+    assert list(document) == ["name", "rows", "seconds", "peak_rss_mb", "figures", "peer"]
+    assert document["figures"]["help_cpu_seconds"] > document["figures"]["python_itself_cpu_seconds"]
+
+
+def test_retrain_names_the_file_that_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no file or folder .*absent\.parquet: name the bars"):
+        retrain(tmp_path / "absent.parquet")
+
+
+@pytest.mark.parametrize("name", sorted(BENCHES))
+def test_every_benchmark_has_a_function_run_with_keyword_arguments(name: str) -> None:
+    run = importlib.import_module(BENCHES[name]).run
+    parameters = list(inspect.signature(run).parameters.values())
+    assert all(p.kind is p.KEYWORD_ONLY or p.name == "path" for p in parameters)
