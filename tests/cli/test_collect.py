@@ -5,9 +5,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from tests.cli.conftest import Ask, small_project
 
 from marketloop.cli import main
-from tests.cli.conftest import Ask, small_project
 
 pytestmark = pytest.mark.xdist_group("commands")
 KEYS = (

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.cli.conftest import Ask
 
 from marketloop.cli import main
 from marketloop.runtime.project import create_project
 from marketloop.runtime.template import record_settings
-from tests.cli.conftest import Ask
 
 pytestmark = pytest.mark.xdist_group("commands")
 
@@ -33,6 +33,7 @@ def test_demo_ends_with_the_champion_and_says_what_the_sample_cannot_feed(
     for word in ("VIX", "yield", "sectors", "breadth", "vix_level", "sector_relative_20", "no skill", "MSFT"):
         assert word in said
     again = ask("demo", "--dir", demo)
+    assert tuple(again) == ("project", "collect", "quality", "features", "retrain", "predict", "champion")
     assert again["champion"] == "champion: price_predictor v1 (provisional)"
     assert again["retrain"]["outcome"] == "skipped"
     assert again["features"]["unfed"] == [
@@ -53,5 +54,5 @@ def test_bench_names_what_exists_and_what_it_takes(ask: Ask) -> None:
 
 def test_bench_writes_its_document(tmp_path: Path, ask: Ask) -> None:
     said = ask("bench", "startup", "--output", "out/startup.json")
-    assert {"name", "seconds", "figures"} <= set(said)
+    assert set(said) == {"name", "rows", "seconds", "peak_rss_mb", "figures", "peer"}
     assert json.loads((tmp_path / "out" / "startup.json").read_text(encoding="utf-8")) == said

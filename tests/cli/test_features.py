@@ -4,11 +4,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from tests.cli.conftest import Ask
 
 from marketloop.cli import main
 from marketloop.data.synthetic import MarketSpec, simulate
 from marketloop.features import FEATURE_SETS, FeatureEngineer
-from tests.cli.conftest import Ask
 
 pytestmark = pytest.mark.xdist_group("commands")
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.cli.conftest import Ask
 
 from marketloop.cli import main
-from tests.cli.conftest import Ask
 
 BARS = """date,ticker,open,high,low,close,volume
 2015-01-05,A,10,11,9,10,100

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.cli.conftest import Ask
 
 from marketloop.cli import main
-from tests.cli.conftest import Ask
 
 pytestmark = pytest.mark.xdist_group("commands")
 

@@ -94,3 +94,16 @@ def test_newest_sessions_set_the_gain_out_of_sample(train: Matrix) -> None:
 def test_rows_without_ranks_are_refused(train: Matrix) -> None:
     with pytest.raises(FailedError, match="needs rows with ranks"):
         RankRidge().fit(replace(train, ranks=None))
+
+
+def test_gain_is_not_taken_in_by_what_was_fitted_to_noise() -> None:
+    gains = []
+    for seed in range(6):
+        market = small_market(sessions=90, tickers=10, features=40, seed=seed).matrix()
+        noise = market.take(np.isfinite(market.label))
+        assert noise.ranks is not None
+        learner = RankRidge(penalty=0.01).fit(noise)
+        fitted = noise.ranks @ learner.weights
+        in_sample = float(np.polyfit(fitted, noise.label, 1)[0])
+        gains.append(learner.gain / in_sample)
+    assert np.mean(gains) < 0.4

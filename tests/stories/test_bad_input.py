@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import shutil
 import signal
 import subprocess
@@ -13,11 +12,11 @@ from typing import Any
 
 import polars as pl
 import pytest
+from tests.stories.conftest import Ask, start
 
 from marketloop.cli import main
 from marketloop.data.synthetic import MarketSpec, simulate
 from marketloop.runtime.template import record_settings
-from tests.stories.conftest import Ask, start
 
 FAST = ("--algorithm", "ridge", "--feature-set", "basic")
 
@@ -107,8 +106,15 @@ def test_ticker_with_ten_bars(mine: Path, folder: Path, bars: pl.DataFrame, ask:
     assert ask("--project", mine, "collect")["new_rows"] == 10
     done = ask("--project", mine, "retrain", *FAST, code=3)
     assert done["outcome"] == "failed"
-    assert "needs at least 1000 labelled rows" in done["families"][0]["error"]
-    assert "collect more tickers or a longer history" in done["families"][0]["error"]
+    assert "collect a longer history" in done["families"][0]["error"]
+    assert ask("--project", mine, "champion") == {"champions": []}
+
+
+def test_history_that_is_too_short_for_the_family(mine: Path, folder: Path, ask: Ask) -> None:
+    simulate(MarketSpec(tickers=2, sessions=500)).bars.write_parquet(folder / "all.parquet")
+    error = ask("--project", mine, "train", "price_predictor", *FAST, code=2)["error"]
+    assert "needs at least 1000 labelled rows" in error
+    assert "collect more tickers or a longer history" in error
 
 
 def test_one_ticker_only(mine: Path, folder: Path, ask: Ask) -> None:
@@ -152,9 +158,7 @@ def test_duplicated_files(mine: Path, folder: Path, bars: pl.DataFrame, ask: Ask
     assert "duplicated_file" in rules(done)
 
 
-def test_truncated_parquet(
-    mine: Path, folder: Path, bars: pl.DataFrame, refused: Callable[..., str], ask: Ask
-) -> None:
+def test_truncated_parquet(mine: Path, folder: Path, bars: pl.DataFrame, refused: Callable[..., str], ask: Ask) -> None:
     bars.write_parquet(folder / "whole.parquet")
     content = (folder / "whole.parquet").read_bytes()
     (folder / "whole.parquet").unlink()
@@ -242,6 +246,6 @@ def test_interrupted_retrain_is_recorded_and_the_next_one_runs(mine: Path, folde
 
 
 def test_bars_that_ended_years_ago_are_no_error(mine: Path, folder: Path, bars: pl.DataFrame, ask: Ask) -> None:
-    bars.with_columns(pl.col("date") - dt.timedelta(days=0)).write_csv(folder / "all.csv")
+    bars.write_csv(folder / "all.csv")
     ask("--project", mine, "collect")
     assert ask("--project", mine, "collect")["up_to_date"]

@@ -16,6 +16,7 @@ from marketloop.core.errors import UsageError
 
 __all__ = ["CollectFlags", "FeatureFlags", "RecipeFlags", "gathered", "moment", "pairs", "spread"]
 
+
 @dataclass(frozen=True, slots=True)
 class FeatureFlags:
     """Which features, and the periods of the configurable ones (F10)."""
