@@ -204,6 +204,22 @@ def test_full_disk(small_disk: Path, folder: Path, refused: Callable[..., str], 
     assert ask(*here, "quality")["accepted"] == 20 * 1500
 
 
+def test_read_only_project_says_so_and_can_be_read(
+    small_disk: Path, folder: Path, refused: Callable[..., str], ask: Ask, bars: pl.DataFrame
+) -> None:
+    bars.write_parquet(folder / "all.parquet")
+    ask("init", small_disk / "mine", "--path", folder)
+    here = ("--project", small_disk / "mine")
+    ask(*here, "collect")
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    for command in (("collect",), ("retrain",), ("train", "price_predictor")):
+        assert "is read-only: make it writable" in refused(*here, *command, code=3)
+    assert ask(*here, "quality")["accepted"] == 360
+    assert len(ask(*here, "features", "--feature-set", "basic")["features"]) == 20
+    subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
+    assert ask(*here, "collect")["up_to_date"]
+
+
 def wait_for(sign: Callable[[], bool], running: subprocess.Popen[str]) -> None:
     until = time.monotonic() + 120
     while not sign():

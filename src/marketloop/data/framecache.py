@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -51,7 +52,8 @@ class FrameCache:
         if hashlib.sha256(body).digest() != digest:
             return None
         frame = pl.read_ipc(io.BytesIO(body))
-        os.utime(path)
+        with suppress(OSError):  # a read-only project is read all the same
+            os.utime(path)
         return frame
 
     def put(self, key: str, frame: pl.DataFrame) -> None:

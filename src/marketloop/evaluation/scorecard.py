@@ -162,7 +162,8 @@ def _class_part(
     if joined.is_empty():
         return None, None, None, None
     truth = joined["label"].to_numpy().astype(np.intp)
-    probabilities = joined.select("p0", "p1", "p2").cast(pl.Float64).to_numpy()
+    columns = [f"p{code}" for code in range(len(spec.family.classes))]
+    probabilities = joined.select(columns).cast(pl.Float64).to_numpy()
     priors = {block.number: block.prior for block in stream.blocks}
     baseline = np.array([priors[number] for number in joined["block"].to_list()])
     right = joined.select(block="block", right=pl.Series(probabilities.argmax(axis=1) == truth).cast(pl.Float64))

@@ -38,7 +38,7 @@ from marketloop.evaluation.rank_ic import SMALL_UNIVERSE
 from marketloop.evaluation.splits import known_before
 from marketloop.labels import Panel
 
-__all__ = ["Block", "Fitted", "Stream", "StreamSpec", "advance", "advance_folds", "fit_nominee", "grid_of"]
+__all__ = ["Block", "Fitted", "Stream", "StreamSpec", "advance", "advance_folds", "fit_nominee", "grid_of", "scale_of"]
 
 LEAST_SESSIONS = 250
 ENOUGH_ROWS = 10_000
@@ -299,13 +299,16 @@ class _BlockWork:
         return fit_nominee(self.labelled, self.spec, self.stream.folds, start)
 
     def _scale(self, fitted: Fitted, start: int) -> tuple[float, float] | None:
-        """Median and 99 % quantile of the size of the score on training rows: needed by small universes only."""
         if len(self.matrix.tickers) >= SMALL_UNIVERSE:
             return None
-        train = self.labelled.take(known_before(self.labelled, start))
-        score = self.spec.family.score(fitted.learner.predict(train.select(fitted.block.features)))
-        centre = float(np.median(score))
-        return centre, float(np.quantile(np.abs(score - centre), 0.99))
+        return scale_of(fitted, self.labelled.take(known_before(self.labelled, start)), self.spec)
+
+
+def scale_of(fitted: Fitted, train: Matrix, spec: StreamSpec) -> tuple[float, float]:
+    """Return the median, and the 99 % quantile of the distance from it, of the scores on training rows."""
+    score = spec.family.score(fitted.learner.predict(train.select(fitted.block.features)))
+    centre = float(np.median(score))
+    return centre, float(np.quantile(np.abs(score - centre), 0.99))
 
 
 def _score(fitted: Fitted, rows: Matrix, scale: tuple[float, float] | None, spec: StreamSpec) -> pl.DataFrame:
@@ -314,7 +317,9 @@ def _score(fitted: Fitted, rows: Matrix, scale: tuple[float, float] | None, spec
     tilt = np.full(len(rows), np.nan)
     if scale is not None and scale[1] > 0:
         tilt = np.clip((score - scale[0]) / scale[1], -1, 1)
-    classes = output if output.ndim == 2 else np.full((len(rows), 3), np.nan)
+    classes = np.full((len(rows), 3), np.nan)
+    if output.ndim == 2:
+        classes[:, : output.shape[1]] = output
     return pl.DataFrame(
         {
             "session": rows.session,

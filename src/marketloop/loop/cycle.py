@@ -70,6 +70,7 @@ def run_cycle(house: House, request: CycleRequest, *, tell: Telling | None = Non
     families = request.families or enabled_families(house)
     for family in families:
         choose(house, family, request.choices)  # what is misspelt is said before anything is done
+    house.project.check_writable()
     with single_flight(house, trigger=request.trigger, reason=request.reason) as flight:
         fresh = ingest(house, request.collect, tell=tell)
         turns = [_guarded_turn(house, family, request, flight, tell) for family in families]

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from marketloop.core.catalog import Family, Feature
-from marketloop.core.errors import UsageError, unknown_name
+from marketloop.core.errors import MarketLoopError, UsageError, unknown_name
 from marketloop.core.values import Context, Matrix, Sessions
 from marketloop.data.framecache import FrameCache
 from marketloop.dataset import LabelSpec, assemble
@@ -24,6 +24,7 @@ from marketloop.labels import Panel, build_panel
 from marketloop.loop.context import Market, market_of
 from marketloop.loop.house import House
 from marketloop.models import checked_parameters
+from marketloop.runtime.logging import get_logger
 from marketloop.runtime.settings import Settings
 
 __all__ = [
@@ -159,7 +160,10 @@ def prepare_features(
     raw = cache.get(key)
     if raw is None:
         raw = compute(bars, features, context)
-        cache.put(key, raw)
+        try:
+            cache.put(key, raw)
+        except MarketLoopError as error:  # slower next time, and no worse
+            get_logger("loop").warning("features were not cached", reason=str(error))
     return raw, fill(raw, features, house.settings.features.fill)
 
 

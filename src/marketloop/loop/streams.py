@@ -19,7 +19,7 @@ from marketloop.state import Slot, champions, skill, streams
 from marketloop.state.skill import Finding, Year
 from marketloop.state.streams import Stream as StreamRow
 
-__all__ = ["StoredStream", "append_stream", "gate_slot", "keep_look", "open_stored"]
+__all__ = ["StoredStream", "append_stream", "gate_slot", "keep_look", "open_stored", "stored_scores"]
 
 YEAR = 250
 
@@ -50,8 +50,7 @@ def open_stored(house: House, slot: Slot, spec: StreamSpec, *, session: int) -> 
     blocks: dict[int, Block] = {}
     folds: list[FoldRecord] = []
     for piece in pieces:
-        content = house.stream_files.get(piece.path, piece.sha256)
-        scores.append(pl.read_parquet(io.BytesIO(content)))
+        scores.append(_scores(house, piece))
         blocks.setdefault(piece.block, _block(piece))
         folds += [FoldRecord(**record) for record in piece.params.get("folds", ())]
     stream = Stream(
@@ -61,6 +60,13 @@ def open_stored(house: House, slot: Slot, spec: StreamSpec, *, session: int) -> 
         open_model=_open_model(house, pieces[-1], spec) if pieces else None,
     )
     return StoredStream(row, _with_scores(stream, scores))
+
+
+def stored_scores(house: House, stream_id: str) -> pl.DataFrame:
+    """Return all scores of a stream, open or closed, in order of time."""
+    with house.state.read() as db:
+        pieces = streams.blocks_of(db, stream_id)
+    return pl.concat([Stream("").scores, *(_scores(house, piece) for piece in pieces)])
 
 
 def append_stream(house: House, before: StoredStream, after: Stream) -> None:
@@ -127,6 +133,10 @@ def _with_scores(stream: Stream, pieces: list[pl.DataFrame]) -> Stream:
     if not pieces:
         return stream
     return Stream(stream.fingerprint, pl.concat(pieces), stream.blocks, stream.folds, stream.open_model)
+
+
+def _scores(house: House, piece: streams.Block) -> pl.DataFrame:
+    return pl.read_parquet(io.BytesIO(house.stream_files.get(piece.path, piece.sha256)))
 
 
 def _block(piece: streams.Block) -> Block:

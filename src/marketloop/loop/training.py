@@ -91,6 +91,7 @@ def train_family(
     """
     choices = choices or Choices()
     spec = choose(house, family, choices)
+    house.project.check_writable()
     prepared = prepared or prepare(house, spec, sample_size=choices.sample_size)
     check_enough(prepared.matrix, spec)
     matrix = with_ranks(prepared.matrix) if any(c.recipe.needs_ranks for c in spec.contenders) else prepared.matrix
