@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from marketloop.core.errors import RefusedError, UsageError
+from marketloop.core.errors import UsageError
 from marketloop.loop import cycle as cycle_module
 from marketloop.loop.cycle import CycleRequest, run_cycle
 from marketloop.loop.house import House, open_house
@@ -136,13 +136,14 @@ def test_interrupted_night_is_recorded_as_failed_and_loses_nothing(
     assert night(house, dt.date(2015, 12, 22)).outcome == "refused"
 
 
-def test_second_cycle_is_refused_while_one_runs(house: House) -> None:
+def test_second_cycle_is_skipped_as_busy_while_one_runs(house: House) -> None:
     with house.state.write() as db:
         held = lease.acquire(db, "cycle", process=this_process(), at=house.clock.now())
     assert held is not None
     try:
-        with pytest.raises(RefusedError, match="another cycle is running"):
-            night(house, SECOND_NIGHT)
+        second = night(house, SECOND_NIGHT)
+        assert (second.outcome, second.families[0].reason_code, second.exit_code) == ("skipped", "busy", 0)
+        assert "another cycle is running" in second.families[0].reason
     finally:
         with house.state.write() as db:
             lease.release(db, held, at=house.clock.now())

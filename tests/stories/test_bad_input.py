@@ -193,6 +193,19 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", disk], check=False)
 
 
+@pytest.fixture
+def read_only(mine: Path, tmp_path: Path) -> Iterator[Path]:
+    """Show the project at a second place where nothing can be written, where that is permitted."""
+    view = tmp_path / "view"
+    view.mkdir()
+    for command in (["mount", "--bind", str(mine), str(view)], ["mount", "-o", "remount,bind,ro", str(view)]):
+        if subprocess.run(command, capture_output=True, check=False).returncode:
+            subprocess.run(["umount", "-l", view], capture_output=True, check=False)
+            pytest.skip("mounting a folder as read-only is not permitted here")
+    yield view
+    subprocess.run(["umount", "-l", view], check=False)
+
+
 def test_full_disk(small_disk: Path, folder: Path, refused: Callable[..., str], ask: Ask) -> None:
     simulate(MarketSpec(tickers=20, sessions=1500)).bars.write_parquet(folder / "all.parquet")
     ask("init", small_disk / "mine", "--path", folder)
@@ -205,19 +218,15 @@ def test_full_disk(small_disk: Path, folder: Path, refused: Callable[..., str], 
 
 
 def test_read_only_project_says_so_and_can_be_read(
-    small_disk: Path, folder: Path, refused: Callable[..., str], ask: Ask, bars: pl.DataFrame
+    mine: Path, read_only: Path, folder: Path, refused: Callable[..., str], ask: Ask, bars: pl.DataFrame
 ) -> None:
     bars.write_parquet(folder / "all.parquet")
-    ask("init", small_disk / "mine", "--path", folder)
-    here = ("--project", small_disk / "mine")
-    ask(*here, "collect")
-    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    ask("--project", mine, "collect")
     for command in (("collect",), ("retrain",), ("train", "price_predictor")):
-        assert "is read-only: make it writable" in refused(*here, *command, code=3)
-    assert ask(*here, "quality")["accepted"] == 360
-    assert len(ask(*here, "features", "--feature-set", "basic")["features"]) == 20
-    subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
-    assert ask(*here, "collect")["up_to_date"]
+        assert "is read-only: make it writable" in refused("--project", read_only, *command, code=3)
+    assert ask("--project", read_only, "quality")["accepted"] == 360
+    assert len(ask("--project", read_only, "features", "--feature-set", "basic")["features"]) == 20
+    assert ask("--project", mine, "collect")["up_to_date"]
 
 
 def wait_for(sign: Callable[[], bool], running: subprocess.Popen[str]) -> None:

@@ -129,7 +129,7 @@ class Trainer:
         if stream.scores.is_empty():
             raise UsageError(
                 f"no block of {family} has enough history before it to be examined: "
-                "a walk-forward needs at least 250 labelled sessions of training"
+                "a walk-forward starts after 250 labelled sessions with 10,000 rows, or after 500 sessions"
             )
         return score_stream(stream, matrix, prepared.panel, spec)
 

@@ -54,6 +54,6 @@ def _too_little_new(house: House, family: str, spec: StreamSpec, prepared: Prepa
     )
 
 
-def skipped(family: str, reason: str) -> FamilyResult:
-    """Return the result of a family that was not due."""
-    return FamilyResult(family, "skipped", "not_due", reason)
+def skipped(family: str, reason: str, *, code: str = "not_due") -> FamilyResult:
+    """Return the result of a family that was not due, or (``busy``) whose turn could not begin."""
+    return FamilyResult(family, "skipped", code, reason)

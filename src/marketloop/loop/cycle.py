@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from marketloop.core.errors import MarketLoopError, UsageError
 from marketloop.loop.checks import leak_check, leak_report
 from marketloop.loop.conditions import skipped, why_not
 from marketloop.loop.examining import examine_candidate, make_candidate
-from marketloop.loop.flight import Flight, single_flight
+from marketloop.loop.flight import BusyError, Flight, single_flight
 from marketloop.loop.house import House
 from marketloop.loop.ingesting import CollectRequest, ingest
 from marketloop.loop.mirroring import drain_mirrors
@@ -71,13 +72,23 @@ def run_cycle(house: House, request: CycleRequest, *, tell: Telling | None = Non
     for family in families:
         choose(house, family, request.choices)  # what is misspelt is said before anything is done
     house.project.check_writable()
+    try:
+        result = _fly(house, families, request, tell)
+    except BusyError as error:
+        return CycleResult(
+            None, "skipped", dt.timedelta(0), tuple(skipped(f, str(error), code="busy") for f in families)
+        )
+    drain_mirrors(house)
+    return result
+
+
+def _fly(house: House, families: Sequence[str], request: CycleRequest, tell: Telling) -> CycleResult:
     with single_flight(house, trigger=request.trigger, reason=request.reason) as flight:
         fresh = ingest(house, request.collect, tell=tell)
         turns = [_guarded_turn(house, family, request, flight, tell) for family in families]
         results = tuple(replace(turn, warnings=(*turn.warnings, *fresh.warnings)) for turn in turns)
         result = CycleResult(flight.id, best_outcome(results), house.clock.now() - flight.cycle.started_at, results)
         flight.outcome, flight.document = result.outcome, result.document()
-    drain_mirrors(house)
     return result
 
 

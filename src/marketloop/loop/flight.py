@@ -12,7 +12,11 @@ from marketloop.loop.house import House
 from marketloop.state import cycles, lease, streams, this_process
 from marketloop.state.lease import Lease
 
-__all__ = ["Flight", "single_flight"]
+__all__ = ["BusyError", "Flight", "single_flight"]
+
+
+class BusyError(RefusedError):
+    """Another cycle is running: this one was never started."""
 
 
 @dataclass(slots=True)
@@ -38,7 +42,7 @@ def single_flight(house: House, *, trigger: str, reason: str) -> Iterator[Flight
 
     Raises
     ------
-    RefusedError
+    BusyError
         Another cycle is running.
     """
     here, at = this_process(), house.clock.now()
@@ -46,7 +50,7 @@ def single_flight(house: House, *, trigger: str, reason: str) -> Iterator[Flight
         cycles.fail_dead(db, here, at=at)
         held = lease.acquire(db, "cycle", process=here, at=at)
         if held is None:
-            raise RefusedError(_busy(lease.holder(db, "cycle")))
+            raise BusyError(_busy(lease.holder(db, "cycle")))
         flight = Flight(cycles.start(db, trigger=trigger, reason=reason, process=here, at=at), held)
     try:
         house.registry.recover()

@@ -53,9 +53,9 @@ class FamilyResult:
 
 @dataclass(frozen=True, slots=True)
 class CycleResult:
-    """What came of a cycle; `outcome` is the best of its families."""
+    """What came of a cycle; `outcome` is the best of its families, `cycle_id` None for one that never started."""
 
-    cycle_id: str
+    cycle_id: str | None
     outcome: str
     duration: dt.timedelta
     families: tuple[FamilyResult, ...]

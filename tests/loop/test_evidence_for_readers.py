@@ -1,0 +1,38 @@
+"""What is said about a version beside the gate's word: features, class shares, order of a listing."""
+
+from __future__ import annotations
+
+import pytest
+
+from marketloop.loop.shares import one_sided
+from marketloop.loop.validating import feature_warnings
+
+
+def test_features_that_share_importance_evenly_are_weak() -> None:
+    (warning,) = feature_warnings({f"f{i}": 0.05 for i in range(20)})
+    assert warning.startswith("weak: the top five features hold 25%")
+
+
+def test_feature_that_holds_more_than_thirty_percent_is_dominant() -> None:
+    (warning,) = feature_warnings({"big": 0.31, "a": 0.2, "b": 0.2, "c": 0.1, "d": 0.1, "e": 0.09})
+    assert warning.startswith("dominant: big holds 31%")
+
+
+def test_features_with_ordinary_shares_give_no_warning() -> None:
+    assert feature_warnings({"a": 0.3, "b": 0.2, "c": 0.1, "d": 0.1, "e": 0.1, "f": 0.2}) == ()
+    assert feature_warnings({}) == ()
+
+
+@pytest.mark.parametrize(
+    ("shares", "said"),
+    [
+        ({"SELL": 0.05, "HOLD": 0.92, "BUY": 0.03}, "one class holds 92% of the training window (HOLD)"),
+        ({"SELL": 0.1, "HOLD": 0.9, "BUY": 0.0}, ""),
+        ({"SELL": 3, "HOLD": 97, "BUY": 0}, "one class holds 97%"),
+        ({}, ""),
+    ],
+)
+def test_one_class_with_more_than_ninety_percent_is_warned_of(shares: dict[str, float], said: str) -> None:
+    found = one_sided("class", shares)
+    assert len(found) == bool(said)
+    assert "".join(found).startswith(said)
