@@ -38,8 +38,8 @@ def command(
             rows = [list(grade.values()) for grade in document["grades"]]
             screen.table(("grade", "value", "threshold", "result"), rows)
         if document["features"]:
-            shares = [(f["name"], f"{f['share']:.1%}") for f in document["features"]]
-            screen.table(("feature", "share"), shares, title="top features")
+            shares = [list(feature.values()) for feature in document["features"]]
+            screen.table(("feature", "share", "SHAP share", "rank IC lost"), shares, title="top features")
         warning_lines(screen, document["warnings"])
         screen.line(f"recommendation: {document['recommendation']}", style="bold")
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from marketloop.core.errors import UsageError, unknown_name
 from marketloop.core.values import Matrix
 
-__all__ = ["Catalog", "Check", "Family", "Feature", "Learner", "Recipe"]
+__all__ = ["Catalog", "Check", "Explaining", "Family", "Feature", "Learner", "Recipe"]
 
 Params = Mapping[str, Any]
 T = TypeVar("T")
@@ -89,6 +89,15 @@ class Learner(Protocol):
 
     def parts(self) -> dict[str, bytes]:
         """Return the fitted state as named files; never a pickle."""
+        ...
+
+
+@runtime_checkable
+class Explaining(Protocol):
+    """A learner that can say what each feature adds to each score; optional."""
+
+    def contributions(self, rows: Matrix) -> NDArray[np.float64]:
+        """Return how much each feature adds to each row's directional score (n, k), in the learner's own units."""
         ...
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from marketloop.core.catalog import Check
 from marketloop.dataset import with_ranks
 from marketloop.evaluation.gate import ChampionFacts, Evidence, Verdict, examine
+from marketloop.evaluation.importance import importance_of
 from marketloop.evaluation.scorecard import Scorecard, SignalRule, score_stream, signal_rule
+from marketloop.evaluation.splits import known_before
 from marketloop.evaluation.stream import Fitted, Stream, StreamSpec, advance, fit_nominee
 from marketloop.loop.checks import hard_checks
 from marketloop.loop.house import House
@@ -24,6 +27,8 @@ from marketloop.state.champions import Champion
 
 __all__ = ["Examined", "Made", "examine_candidate", "make_candidate"]
 
+IMPORTANCE_SESSIONS, IMPORTANCE_STEP = 63, 3
+"""Newest labelled sessions that importance is measured on, and how many of them are passed over for speed."""
 Telling = Callable[[str, int, int], None]
 
 
@@ -123,11 +128,29 @@ def examine_candidate(house: House, made: Made, *, leak: Check, tell: Telling) -
         made.candidate.version,
         metrics=_headline(card),
         baseline={} if card.baseline is None else card.baseline.figures(),
-        scorecard={**card.document(), "trained_through": made.fitted.block.train_through},
+        scorecard={
+            **card.document(),
+            "trained_through": made.fitted.block.train_through,
+            "importance": _importance(made),
+        },
         at=house.clock.now(),
     )
     tell("examining", 2, 2)
     return Examined(made, card, verdict, champion, extra)
+
+
+def _importance(made: Made) -> dict[str, Any] | None:
+    """Measure importance on the newest labelled sessions, with the nominee refitted on what was known before them."""
+    matrix = made.prepared.matrix.take(np.isfinite(made.prepared.matrix.label))
+    sessions = np.unique(matrix.session)[-IMPORTANCE_SESSIONS:]
+    start = int(sessions[0])
+    train = matrix.take(known_before(matrix, start))
+    if len(train) < made.spec.family.minimum_rows:
+        return None
+    names, contender = made.fitted.block.features, made.fitted.contender
+    learner = contender.build(made.spec.seed, made.spec.threads).fit(train.select(names))
+    rows = matrix.take(np.isin(matrix.session, sessions[::IMPORTANCE_STEP])).select(names)
+    return importance_of(learner, rows, score=made.spec.family.score, seed=made.spec.seed).document()
 
 
 def _headline(card: Scorecard) -> dict[str, float]:

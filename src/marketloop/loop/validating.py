@@ -33,8 +33,9 @@ class Validation:
         As the gate recorded them.
     grades : list of mappings ``name, value, threshold, grade``
         Calibration, stability and overfit: reported, never deciding.
-    features : mapping
-        The five largest shares of importance.
+    features : list of mappings ``name, share, contribution, permutation``
+        The five features that hold most of the importance: the learner's own share, the share of the contributions to
+        the score (SHAP), and the rank IC that a shuffle costs; the last two out of sample, null where not measured.
     """
 
     version: Version
@@ -44,7 +45,7 @@ class Validation:
     recommendation: str
     checks: list[dict[str, Any]] = field(default_factory=list)
     grades: list[dict[str, Any]] = field(default_factory=list)
-    features: Mapping[str, float] = field(default_factory=dict)
+    features: list[dict[str, Any]] = field(default_factory=list)
     warnings: tuple[str, ...] = ()
 
     @property
@@ -65,7 +66,7 @@ class Validation:
             "baseline": dict(self.version.baseline),
             "checks": self.checks,
             "grades": self.grades,
-            "features": [{"name": name, "share": share} for name, share in self.features.items()],
+            "features": self.features,
             "warnings": list(self.warnings),
             "recommendation": self.recommendation,
         }
@@ -91,10 +92,10 @@ def validate(house: House, family: str | None = None, version: int | None = None
             version = complete[-1].version
         row = versions.require(db, slot, version)
         decision = _gate_decision(decisions.history(db, slot, version=version))
-    importance: dict[str, float] = {}
-    if row.state == "complete":
+    measured: Mapping[str, Any] = row.scorecard.get("importance") or {}
+    importance = dict(measured.get("gain", {}))
+    if not importance and row.state == "complete":
         importance = dict(house.registry.load(slot, version).manifest.get("importance", {}))
-    top = dict(sorted(importance.items(), key=lambda item: -item[1])[:TOP])
     record: Mapping[str, Any] = {} if decision is None else decision.record
     return Validation(
         version=row,
@@ -104,9 +105,23 @@ def validate(house: House, family: str | None = None, version: int | None = None
         recommendation=_recommendation(slot.family, decision),
         checks=list(record.get("checks", ())),
         grades=_grades(row.scorecard),
-        features=top,
+        features=_top(importance, measured),
         warnings=feature_warnings(importance),
     )
+
+
+def _top(importance: Mapping[str, float], measured: Mapping[str, Any]) -> list[dict[str, Any]]:
+    contribution, permutation = measured.get("contribution", {}), measured.get("permutation", {})
+    names = sorted(importance, key=lambda name: -importance[name])[:TOP]
+    return [
+        {
+            "name": name,
+            "share": importance[name],
+            "contribution": contribution.get(name),
+            "permutation": permutation.get(name),
+        }
+        for name in names
+    ]
 
 
 def feature_warnings(importance: Mapping[str, float]) -> tuple[str, ...]:

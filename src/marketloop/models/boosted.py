@@ -69,6 +69,17 @@ class BoostedClassifier:
         total = sum(values.values())
         return {name: value / total if total > 0 else 0.0 for name, value in values.items()}
 
+    def contributions(self, rows: Matrix) -> NDArray[np.float64]:
+        """Return SHAP values (n, k) of the margin of BUY less that of SELL, from XGBoost's own exact tree SHAP."""
+        if self.booster is None:
+            raise FailedError("contributions was called before fit: the boosted model has no trees yet")
+        rows = rows.select(self.names)
+        if len(rows) == 0:
+            return np.zeros((0, len(self.names)))
+        values = self.booster.predict(xgb.DMatrix(rows.X, nthread=self.threads), pred_contribs=True)
+        direction: NDArray[np.float64] = (values[:, 2, :-1] - values[:, 0, :-1]).astype(np.float64)
+        return direction
+
     def parts(self) -> dict[str, bytes]:
         """Return ``model.ubj`` in XGBoost's own format and ``learner.json``."""
         if self.booster is None:

@@ -88,6 +88,10 @@ class RankRidge:
         total = size.sum()
         return {name: float(w / total) if total > 0 else 0.0 for name, w in zip(self.names, size, strict=True)}
 
+    def contributions(self, rows: Matrix) -> NDArray[np.float64]:
+        """Return rank times weight, (n, k): ranks are centred, so these are the SHAP values of the linear score."""
+        return _ranks(rows.select(self.names)).astype(np.float64) * self.weights
+
     def parts(self) -> dict[str, bytes]:
         """Return ``ridge.json``: plain numbers, written so that they read back to the last bit."""
         document = {

@@ -1,0 +1,107 @@
+"""What a model leans on, seen three ways: its own splits or weights, its contributions, and what a shuffle costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marketloop.core.catalog import Explaining, Learner
+from marketloop.core.values import Matrix
+from marketloop.evaluation.rank_ic import spearman_rows
+
+__all__ = ["Importance", "importance_of"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Importance:
+    """Importance of each feature, in falling order of `gain`.
+
+    Parameters
+    ----------
+    gain : mapping
+        The learner's own share: total gain of the splits, or size of the weights; sums to 1.
+    contribution : mapping
+        Share of the mean absolute contribution to the directional score (SHAP values for trees), out of sample; empty
+        for a learner that cannot say.
+    permutation : mapping
+        Mean rank IC lost when the feature is shuffled among the tickers of each session, out of sample; may be
+        negative, and near 0 where the signal is weak. Empty where sessions have fewer than 10 tickers.
+    sessions : int
+        Sessions that `contribution` and `permutation` were measured on.
+    """
+
+    gain: Mapping[str, float]
+    contribution: Mapping[str, float]
+    permutation: Mapping[str, float]
+    sessions: int
+
+    def document(self) -> dict[str, dict[str, float] | int]:
+        """Return the importance as JSON values."""
+        return {
+            "gain": dict(self.gain),
+            "contribution": dict(self.contribution),
+            "permutation": dict(self.permutation),
+            "sessions": self.sessions,
+        }
+
+
+def importance_of(learner: Learner, rows: Matrix, *, score: Callable[[Array], Array], seed: int = 0) -> Importance:
+    """Measure the importance of every feature of `rows`, none of which the learner has seen.
+
+    Parameters
+    ----------
+    rows : Matrix
+        Labelled rows of whole sessions, with ranks where the learner reads them, and the learner's features in order.
+    """
+    gain = dict(sorted(learner.importance().items(), key=lambda item: -item[1]))
+    share = _contribution(learner, rows)
+    base = _mean_ic(learner, rows, score)
+    order = _shuffle(rows.session, np.random.default_rng(seed))
+    lost: dict[str, float] = {}
+    if np.isfinite(base):
+        for column, name in enumerate(rows.names):
+            lost[name] = base - _mean_ic(learner, _permuted(rows, column, order), score)
+    return Importance(
+        gain=gain,
+        contribution={name: share[name] for name in gain if name in share},
+        permutation={name: lost[name] for name in gain if name in lost},
+        sessions=len(np.unique(rows.session)),
+    )
+
+
+def _contribution(learner: Learner, rows: Matrix) -> dict[str, float]:
+    if not isinstance(learner, Explaining):
+        return {}
+    size = np.abs(learner.contributions(rows)).mean(axis=0)
+    total = float(size.sum())
+    return dict(zip(rows.names, (size / total if total > 0 else size).tolist(), strict=True))
+
+
+def _shuffle(session: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.intp]:
+    """Return positions that trade places within each session."""
+    return np.lexsort((rng.random(len(session)), session))
+
+
+def _permuted(rows: Matrix, column: int, order: NDArray[np.intp]) -> Matrix:
+    X = rows.X.copy()
+    X[:, column] = X[order, column]
+    ranks = rows.ranks
+    if ranks is not None:
+        ranks = ranks.copy()
+        ranks[:, column] = ranks[order, column]
+    return replace(rows, X=X, ranks=ranks)
+
+
+def _mean_ic(learner: Learner, rows: Matrix, score: Callable[[Array], Array]) -> float:
+    first, last = int(rows.session[0]), int(rows.session[-1])
+    shape = (last - first + 1, len(rows.tickers))
+    scores, outcome = np.full(shape, np.nan), np.full(shape, np.nan)
+    scores[rows.session - first, rows.ticker] = score(learner.predict(rows))
+    outcome[rows.session - first, rows.ticker] = rows.target
+    value = spearman_rows(scores, outcome, first).value
+    return float(value.mean()) if len(value) else float("nan")
