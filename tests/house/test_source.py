@@ -12,7 +12,15 @@ PACKAGE = Path(__file__).resolve().parents[2] / "src" / "marketloop"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 QUIET = ("features", "labels", "dataset", "models", "evaluation", "monitoring")
 # Doors that load a room or a library when it is first needed.
-DOORS = ("__init__.py", "cli/*.py", "loop/house.py", "loop/plugins.py", "tracking/*.py", "bench/__init__.py")
+DOORS = (
+    "__init__.py",
+    "bench/__init__.py",
+    "cli/*.py",
+    "loop/house.py",
+    "loop/plugins.py",
+    "models/builtin.py",
+    "tracking/*.py",
+)
 CLOCK = "runtime/clock.py"
 FORBIDDEN_MODULES = {"pickle", "cloudpickle", "dill", "shelve", "marshal"}
 FORBIDDEN_CALLS = {"eval", "exec", "compile"}

@@ -11,7 +11,8 @@ from tests.evaluation.builders import small_market
 
 from marketloop.core.errors import FailedError
 from marketloop.core.values import Matrix
-from marketloop.models import BoostedClassifier, builtin_recipes
+from marketloop.models import builtin_recipes
+from marketloop.models.boosted import BoostedClassifier
 
 DEFAULTS = builtin_recipes()[1].defaults
 

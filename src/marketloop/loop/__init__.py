@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
-from marketloop.loop.api import Model, Predictor, Trainer
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from marketloop.loop.api import Model, Predictor, Trainer
 
 __all__ = ["Model", "Predictor", "Trainer"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the Python API when it is first asked for: the command line often needs the house alone."""
+    if name in __all__:
+        return getattr(importlib.import_module("marketloop.loop.api"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

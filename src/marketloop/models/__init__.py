@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from marketloop.models.boosted import BoostedClassifier
 from marketloop.models.builtin import builtin_families, builtin_recipes
 from marketloop.models.parameters import checked_parameters
 from marketloop.models.ridge import RankRidge
 
-__all__ = ["BoostedClassifier", "RankRidge", "builtin_families", "builtin_recipes", "checked_parameters"]
+__all__ = ["RankRidge", "builtin_families", "builtin_recipes", "checked_parameters"]

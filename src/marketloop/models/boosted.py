@@ -19,7 +19,7 @@ from marketloop.models.thinning import cut_tail, thin
 __all__ = ["BoostedClassifier"]
 
 CLASSES = 3
-OWN = ("n_estimators", "early_stopping_rounds", "tail", "thin_by", "balanced")
+OWN = ("n_estimators", "early_stopping_rounds", "tail", "thin_by", "balanced", "select", "select_k")
 
 
 @dataclass(slots=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from marketloop.core.catalog import Family, Recipe
-from marketloop.models.boosted import BoostedClassifier
+from marketloop.core.catalog import Family, Learner, Recipe
 from marketloop.models.parameters import require_ranges
 from marketloop.models.ridge import RankRidge
 
@@ -32,6 +32,9 @@ BOOSTED_RANGES: Ranges = {
 }
 """Lowest and highest value of each hyperparameter that a person may set."""
 
+NO_SELECTION: Mapping[str, Any] = {"select": "none", "select_k": 30}
+"""Every recipe may select features inside its fold (`models.selection`); none does unless it is asked to."""
+
 
 def builtin_recipes() -> tuple[Recipe, ...]:
     """Return the recipes; the strongly shrunk one first, since it is what noise should be answered with."""
@@ -39,7 +42,7 @@ def builtin_recipes() -> tuple[Recipe, ...]:
         Recipe(
             name="rank_ridge",
             build=_ridge,
-            defaults={"penalty": 1.5, "thin_by": 5, "tail": 0.2},
+            defaults={"penalty": 1.5, "thin_by": 5, "tail": 0.2, **NO_SELECTION},
             from_parts=RankRidge.from_parts,
             needs_ranks=True,
             grid=({"penalty": 1.5}, {"penalty": 0.4}, {"penalty": 6.0}),
@@ -60,8 +63,9 @@ def builtin_recipes() -> tuple[Recipe, ...]:
                 "thin_by": 5,
                 "max_bin": 64,
                 "balanced": False,
+                **NO_SELECTION,
             },
-            from_parts=BoostedClassifier.from_parts,
+            from_parts=_boosted_from_parts,
             description="500 trees of depth 7, stopped early on a purged tail",
         ),
     )
@@ -88,12 +92,31 @@ def _buy_minus_sell(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     return difference
 
 
-def _ridge(params: Mapping[str, Any], seed: int, threads: int) -> RankRidge:
-    del seed, threads  # closed form: nothing random, nothing to spread
+def _ridge(params: Mapping[str, Any], seed: int, threads: int) -> Learner:
+    del threads  # closed form: nothing to spread
     require_ranges("rank_ridge", params, RIDGE_RANGES)
-    return RankRidge(penalty=float(params["penalty"]), thin_by=int(params["thin_by"]), tail=float(params["tail"]))
+    ridge = RankRidge(penalty=float(params["penalty"]), thin_by=int(params["thin_by"]), tail=float(params["tail"]))
+    return _selecting(ridge, params, seed)
 
 
-def _boosted(params: Mapping[str, Any], seed: int, threads: int) -> BoostedClassifier:
+def _boosted(params: Mapping[str, Any], seed: int, threads: int) -> Learner:
     require_ranges("xgboost", params, BOOSTED_RANGES)
-    return BoostedClassifier(params=dict(params), seed=seed, threads=threads)
+    learner: Learner = _door("boosted").BoostedClassifier(params=dict(params), seed=seed, threads=threads)
+    return _selecting(learner, params, seed)
+
+
+def _boosted_from_parts(parts: Mapping[str, bytes]) -> Learner:
+    learner: Learner = _door("boosted").BoostedClassifier.from_parts(parts)
+    return learner
+
+
+def _selecting(learner: Learner, params: Mapping[str, Any], seed: int) -> Learner:
+    if params["select"] == "none":
+        return learner
+    chosen: Learner = _door("selection").selecting(learner, params, seed)
+    return chosen
+
+
+def _door(module: str) -> Any:
+    """Import a module of learners when one is built: listing names must not cost the seconds that XGBoost takes."""
+    return importlib.import_module(f"marketloop.models.{module}")
