@@ -6,6 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from marketloop.runtime.threads import set_thread_budget
+
+# Before any test imports NumPy: two workers share the cores, and idle threads of BLAS and OpenMP spin.
+set_thread_budget(1)
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:

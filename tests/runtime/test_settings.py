@@ -32,10 +32,10 @@ def test_settings_take_defaults_when_nothing_is_given() -> None:
 def test_settings_prefer_flag_to_environment_to_file_to_default(tmp_path: Path) -> None:
     project = write(tmp_path, "[gate]\nalpha_skill = 0.01\nalpha_better = 0.01\nrefresh_age = 70\n")
     environ = {"MARKETLOOP_GATE__ALPHA_BETTER": "0.02", "MARKETLOOP_GATE__REFRESH_AGE": "80"}
-    settings = load(project, environ, {"gate.refresh_age": 90, "gate.harm_window": None})
+    settings = load(project, environ, {"gate.refresh_age": 90, "gate.z_refresh": None})
     gate = settings.gate
-    assert (gate.alpha_skill, gate.alpha_better, gate.refresh_age, gate.harm_window) == (0.01, 0.02, 90, 63)
-    origins = [str(settings.origin(f"gate.{k}")) for k in ("alpha_skill", "alpha_better", "refresh_age", "harm_window")]
+    assert (gate.alpha_skill, gate.alpha_better, gate.refresh_age, gate.z_refresh) == (0.01, 0.02, 90, -1.28)
+    origins = [str(settings.origin(f"gate.{k}")) for k in ("alpha_skill", "alpha_better", "refresh_age", "z_refresh")]
     assert origins == ["file marketloop.toml:2", "environment MARKETLOOP_GATE__ALPHA_BETTER", "flag", "default"]
 
 

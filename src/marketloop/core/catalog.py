@@ -190,6 +190,7 @@ class Catalog:
     checks: dict[str, Callable[..., Check]] = field(default_factory=dict)
     plugins: dict[str, str] = field(default_factory=dict)
     plugin_features: tuple[str, ...] = ()
+    origins: dict[str, str] = field(default_factory=dict)
 
     def add(self, *things: Feature | Recipe | Family) -> Catalog:
         """Add features, recipes and families; a name that is taken raises `UsageError`."""
@@ -234,6 +235,11 @@ class Catalog:
     def family(self, name: str) -> Family:
         """Return the family called `name`."""
         return _get(self.families, "family", name)
+
+    def origin(self, *names: str) -> str:
+        """Return the hash of the plugin sources behind things named ``feature:x``, ``recipe:x`` or ``family:x``."""
+        text = "\n".join(f"{name}={self.origins[name]}" for name in sorted(names) if name in self.origins)
+        return hashlib.sha256(text.encode()).hexdigest()[:16] if text else ""
 
     @property
     def fingerprint(self) -> str:

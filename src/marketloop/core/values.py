@@ -159,6 +159,8 @@ class Matrix:
         Hash of data version, catalog, strategy and label that made it.
     ranks : float32 (n, k), optional
         Each feature as a rank within its session, -0.5..0.5, 0 where it is missing or the same for all.
+    empty : names
+        Features of the set that nothing feeds; they have no column, and `select` gives NaN for them.
     """
 
     X: NDArray[np.float32]
@@ -175,6 +177,7 @@ class Matrix:
     missing_rows: NDArray[np.int32]
     fingerprint: str = ""
     ranks: NDArray[np.float32] | None = None
+    empty: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.session)
@@ -197,25 +200,37 @@ class Matrix:
             missing_rows=self.missing_rows,
             fingerprint=self.fingerprint,
             ranks=None if self.ranks is None else self.ranks[rows],
+            empty=self.empty,
         )
 
     def select(self, names: Sequence[str]) -> Matrix:
         """Return the matrix with the features `names`, in that order; unknown names raise `RefusedError`."""
         if tuple(names) == self.names:
             return self
-        absent = [name for name in names if name not in self.names]
+        absent = [name for name in names if name not in self.names and name not in self.empty]
         if absent:
-            raise RefusedError(
-                f"feature mismatch: the rows lack {', '.join(absent)}; compute the set the model was trained on"
-            )
-        at = [self.names.index(name) for name in names]
+            lacking = ", ".join(absent)
+            raise RefusedError(f"feature mismatch: the rows lack {lacking}; compute the set the model was trained on")
+        place = {name: at for at, name in enumerate(self.names)}
+        at = np.array([place.get(name, -1) for name in names], dtype=np.intp)
+        rows = np.repeat(self.missing_rows[:, None].astype(np.float32), len(at), axis=1)
         return replace(
             self,
-            X=self.X[:, at],
+            X=_columns(self.X, at, np.nan),
             names=tuple(names),
-            missing=self.missing[:, at],
-            ranks=None if self.ranks is None else self.ranks[:, at],
+            missing=np.where(at >= 0, _columns(self.missing, at, 0.0), rows),
+            ranks=None if self.ranks is None else _columns(self.ranks, at, 0.0),
+            empty=tuple(name for name in self.empty if name not in names),
         )
+
+
+def _columns(values: NDArray[np.float32], at: NDArray[np.intp], absent: float) -> NDArray[np.float32]:
+    """Return the columns `at` (a copy), filled with `absent` where the position is -1."""
+    if (at >= 0).all():
+        return values[:, at]
+    out = np.full((len(values), len(at)), absent, dtype=np.float32)
+    out[:, at >= 0] = values[:, at[at >= 0]]
+    return out
 
 
 def _as_slice(rows: BoolArray | IntArray | slice) -> BoolArray | IntArray | slice:

@@ -74,7 +74,11 @@ class FrameCache:
             old.unlink(missing_ok=True)
 
     def _oldest_first(self) -> list[Path]:
-        return sorted(self.folder.glob("*.arrow"), key=lambda path: path.stat().st_mtime_ns)
+        found = []
+        for path in self.folder.glob("*.arrow"):
+            with suppress(OSError):  # another process may just have dropped it
+                found.append((path.stat().st_mtime_ns, path))
+        return [path for _, path in sorted(found)]
 
     def _path(self, key: str) -> Path:
         if not _KEY.match(key):

@@ -80,7 +80,7 @@ def assemble(
     value = outcomes.neutral if label.threshold is None else direction_classes(outcomes.returns, label.threshold)
     known_on = outcomes.known_on[at]
     counts = _missing_by_session(raw, names, session, order)
-    return Matrix(
+    matrix = Matrix(
         X=filled.select(names).to_numpy(order="c")[order].astype(np.float32, copy=False),
         names=names,
         session=session,
@@ -95,6 +95,10 @@ def assemble(
         missing_rows=counts[2],
         fingerprint=fingerprint,
     )
+    columns = (matrix.session, matrix.ticker, matrix.label, matrix.target, matrix.known_on, matrix.weight)
+    for values in (matrix.X, *columns):
+        values.flags.writeable = False  # learners get views: what one writes, all would read
+    return matrix
 
 
 def _past_warmup(frame: pl.DataFrame, warmup: int) -> pl.Series:

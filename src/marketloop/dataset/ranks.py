@@ -18,7 +18,9 @@ def with_ranks(matrix: Matrix) -> Matrix:
     """Return `matrix` with its `ranks` filled in."""
     if matrix.ranks is not None:
         return matrix
-    return replace(matrix, ranks=session_ranks(matrix.X, matrix.session))
+    ranks = session_ranks(matrix.X, matrix.session)
+    ranks.flags.writeable = False
+    return replace(matrix, ranks=ranks)
 
 
 def session_ranks(X: Array32, session: NDArray[np.int32]) -> Array32:

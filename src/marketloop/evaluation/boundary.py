@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import optimize, stats
 
 from marketloop.core.errors import UsageError
@@ -74,10 +73,3 @@ def robbins_siegmund(alpha: float, variance_ratio: float) -> float:
     """Return the bound on z at ``V_n / V_m = variance_ratio``, valid at every look after the first."""
     a = robbins_siegmund_constant(alpha)
     return math.sqrt(a * a + math.log(max(variance_ratio, 1.0)))
-
-
-def running_z(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return z after each term of `x`."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        z: NDArray[np.float64] = np.cumsum(x) / np.sqrt(np.cumsum(x * x))
-    return z

@@ -17,10 +17,10 @@ from marketloop.evaluation.boundary import constant_boundary, robbins_siegmund_c
 from marketloop.evaluation.intervals import LEAST_TERMS, ewc_interval, sequential_z
 from marketloop.evaluation.rank_ic import SessionSeries
 
-__all__ = ["ChampionFacts", "Evidence", "GatePolicy", "Slot", "Verdict", "Year", "examine"]
+__all__ = ["YEAR_SESSIONS", "ChampionFacts", "Evidence", "GatePolicy", "Slot", "Verdict", "Year", "examine"]
 
 VerdictName = Literal["promoted", "provisional", "refused"]
-YEAR = 250
+YEAR_SESSIONS = 250
 LEAST_CONTINUITY = 0.3
 
 
@@ -65,11 +65,11 @@ class Year:
         """Open a year at `session` with `n` terms seen; the `k`-th further stream of the year gets less alpha."""
         n0 = max(n, policy.min_skill_sessions)
         alpha = policy.alpha_skill if k == 0 else policy.alpha_skill / 2 ** (k + 1)
-        return cls(session, n0, alpha, k, constant_boundary(alpha, (n0 + YEAR) / n0))
+        return cls(session, n0, alpha, k, constant_boundary(alpha, (n0 + YEAR_SESSIONS) / n0))
 
     def covers(self, session: int) -> bool:
         """Say whether `session` still belongs to this year."""
-        return session - self.start < YEAR
+        return session - self.start < YEAR_SESSIONS
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,14 +14,13 @@ from marketloop.core.catalog import Learner, Recipe
 from marketloop.core.errors import FailedError
 from marketloop.core.values import Matrix
 from marketloop.dataset import feature_names_kept
-from marketloop.evaluation.rank_ic import spearman_rows
+from marketloop.evaluation.rank_ic import SMALL_UNIVERSE, spearman_rows
 from marketloop.evaluation.splits import known_before, walk_forward
 from marketloop.labels import Panel, forward_outcomes
 
 __all__ = ["Contender", "FoldRecord", "Span", "comparison", "finite_output", "missing_folds", "nominate", "score_fold"]
 
 LEAST_SESSIONS = 125
-SMALL = 10
 Array = NDArray[np.float64]
 
 
@@ -126,7 +125,7 @@ def _inner_ics(score: Array, test: Matrix, panel: Panel, horizon: int) -> Array:
     scores = np.full((last - first + 1, len(test.tickers)), np.nan)
     scores[test.session - first, test.ticker] = score
     rows = slice(first - panel.first, last - panel.first + 1)
-    if len(test.tickers) < SMALL:
+    if len(test.tickers) < SMALL_UNIVERSE:
         returns = forward_outcomes(panel, horizon).returns[rows]
         centred = scores - np.nanmedian(scores)
         size = float(np.nanstd(centred)) or 1.0

@@ -62,6 +62,10 @@ class StreamSpec:
         R, sessions per block.
     validation : int
         Sessions per inner validation fold.
+    origin : str
+        Hash of whatever else decides: sources of plugins, the way of filling.
+    small : bool
+        Whether the universe has fewer than 10 tickers, which are tested by positions instead of ranks.
     """
 
     family: Family
@@ -73,19 +77,23 @@ class StreamSpec:
     validation: int = 126
     seed: int = 0
     threads: int = 1
+    origin: str = ""
+    small: bool = False
 
     @property
     def fingerprint(self) -> str:
         """Name of the stream: another recipe, label, feature set or block length is another stream."""
         document = {
             "family": self.family.name,
-            "contenders": [contender.key for contender in self.contenders],
+            "contenders": [[contender.recipe.name, dict(contender.params)] for contender in self.contenders],
             "label": [self.label.horizon, self.label.threshold],
             "features": self.feature_set,
             "config": self.config_key,
             "block": self.block,
             "validation": self.validation,
             "seed": self.seed,
+            "origin": self.origin,
+            "small": self.small,
         }
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -21,6 +21,7 @@ from marketloop.loop.predicting import predict
 from marketloop.loop.preparing import Choices, Prepared, choose, prepare
 from marketloop.loop.training import train_family
 from marketloop.registry import Artefact
+from marketloop.registry.disk import read_verified, safe_name
 from marketloop.runtime.files import ensure_folder, write_atomic
 from marketloop.runtime.project import find_project
 
@@ -54,7 +55,7 @@ class Model:
         """Write the model's parts and its manifest (last) to `folder`; return the folder."""
         path = ensure_folder(Path(folder))
         for name, content in self.parts.items():
-            write_atomic(path / name, content)
+            write_atomic(path / safe_name(name), content)
         write_atomic(path / "manifest.json", json.dumps(dict(self.manifest), indent=2, sort_keys=True).encode())
         return path
 
@@ -64,8 +65,11 @@ class Model:
         path = Path(folder)
         try:
             manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-            parts = {name: (path / name).read_bytes() for name in manifest["files"]}
-        except (OSError, ValueError, KeyError) as error:
+            parts = {
+                safe_name(name): read_verified(path / safe_name(name), about["sha256"], remedy="save the model again")
+                for name, about in manifest["files"].items()
+            }
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             text = f'"{path}" holds no complete model ({error}); expected manifest.json and its parts'
             raise FailedError(text) from error
         artefact = Artefact(manifest, parts)

@@ -76,9 +76,10 @@ def feature_sets(house: House) -> dict[str, Any]:
 def compute_stored(house: House) -> Computed:
     """Compute the project's feature set over the stored bars."""
     features = named_features(house, house.settings.features.set)
-    bars = stored_bars(house)
+    version = house.store.version
+    bars = stored_bars(house, version)
     market = market_of(house, bars)
-    key = features_key(house, features, market)
+    key = features_key(house, features, market, version=version, bars=bars)
     raw, filled = prepare_features(house, bars, features, market.context, key=key)
     return Computed(house.settings.features.set, house.strategy.key, features, raw, filled)
 

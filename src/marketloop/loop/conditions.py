@@ -37,15 +37,16 @@ def _too_little_new(house: House, family: str, spec: StreamSpec, prepared: Prepa
     slot = house.slot(family)
     with house.state.read() as db:
         row = streams.find(db, slot)
-        done = [v for v in versions.listing(db, slot) if v.scorecard.get("trained_through") is not None]
+        # A version without a verdict was interrupted before the gate spoke: it is no training that counts.
+        done = [v for v in versions.listing(db, slot) if v.verdict and v.scorecard.get("trained_through") is not None]
     if row is None or row.fingerprint != spec.fingerprint or not done:
         return None
     last = max(int(v.scorecard["trained_through"]) for v in done)
     known = prepared.matrix.known_on
     fresh = int(((known > last) & (known <= prepared.panel.last)).sum())
-    least = house.settings.retraining.min_new_samples
+    least = min(house.settings.retraining.min_new_samples, len(prepared.panel.tickers))
     sessions = len(np.unique(known[(known > last) & (known <= prepared.panel.last)]))
-    if sessions >= 1 and fresh >= min(least, len(prepared.panel.tickers)):
+    if sessions >= 1 and fresh >= least:
         return None
     day = prepared.sessions.date(last)
     return (

@@ -26,11 +26,15 @@ FILE_ENDINGS = (".csv", ".parquet")
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """Sessions and context of a project's bars; `fingerprint` changes when any value of a series does."""
+    """Sessions and context of a project's bars; `fingerprint` changes when any value of a series does.
+
+    `tickers` are stored tickers that ``[context]`` reads as series: they describe the market and are not traded in it.
+    """
 
     sessions: Sessions
     context: Context
     fingerprint: str
+    tickers: tuple[str, ...] = ()
 
 
 def sessions_around(calendar: str, first: dt.date, last: dt.date) -> Sessions:
@@ -65,11 +69,20 @@ def market_of(house: House, bars: pl.DataFrame) -> Market:
     sectors = house.store.sectors() if asked.sectors is None else _sectors(_inside(house, asked.sectors))
     closes = load_closes(sessions.calendar, sessions.date(sessions.first), last + AFTER)
     context = build_context(series, sectors, sessions=sessions, close_utc=closes)
-    return Market(sessions, context, _fingerprint(context))
+    return Market(sessions, context, _fingerprint(context), _tickers_read(house))
+
+
+def _tickers_read(house: House) -> tuple[str, ...]:
+    asked = (getattr(house.settings.context, column) for column in CONTEXT_COLUMNS)
+    return tuple(name for name in asked if name is not None and not _is_file(name))
+
+
+def _is_file(wanted: str) -> bool:
+    return wanted.partition("#")[0].lower().endswith(FILE_ENDINGS)
 
 
 def _series(house: House, bars: pl.DataFrame, column: str, wanted: str) -> pl.DataFrame:
-    if wanted.partition("#")[0].lower().endswith(FILE_ENDINGS):
+    if _is_file(wanted):
         return context_series_from_files({column: _inside(house, wanted)})[column]
     own = bars.filter(pl.col("ticker") == wanted)
     if own.is_empty():

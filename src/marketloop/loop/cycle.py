@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from marketloop.core.errors import MarketLoopError, UsageError
+from marketloop.evaluation.rank_ic import SMALL_UNIVERSE
 from marketloop.loop.checks import leak_check, leak_report
 from marketloop.loop.conditions import skipped, why_not
 from marketloop.loop.examining import examine_candidate, make_candidate
 from marketloop.loop.flight import BusyError, Flight, single_flight
-from marketloop.loop.house import House
+from marketloop.loop.house import House, enabled_families
 from marketloop.loop.ingesting import CollectRequest, ingest
 from marketloop.loop.mirroring import drain_mirrors
 from marketloop.loop.preparing import Choices, choose, prepare
@@ -84,23 +85,24 @@ def run_cycle(house: House, request: CycleRequest, *, tell: Telling | None = Non
 
 def _fly(house: House, families: Sequence[str], request: CycleRequest, tell: Telling) -> CycleResult:
     with single_flight(house, trigger=request.trigger, reason=request.reason) as flight:
-        fresh = ingest(house, request.collect, tell=tell)
-        turns = [_guarded_turn(house, family, request, flight, tell) for family in families]
+
+        def tell_and_beat(what: str, done: int, total: int) -> None:
+            flight.beat(house)
+            tell(what, done, total)
+
+        fresh = ingest(house, request.collect, tell=tell_and_beat)
+        turns = [_guarded_turn(house, family, request, flight, tell_and_beat) for family in families]
         results = tuple(replace(turn, warnings=(*turn.warnings, *fresh.warnings)) for turn in turns)
         result = CycleResult(flight.id, best_outcome(results), house.clock.now() - flight.cycle.started_at, results)
         flight.outcome, flight.document = result.outcome, result.document()
     return result
 
 
-def enabled_families(house: House) -> tuple[str, ...]:
-    """Return the families that the settings do not switch off."""
-    return tuple(name for name in house.catalog.families if house.settings.family_section(name).enabled)
-
-
 def _turn(house: House, family: str, request: CycleRequest, flight: Flight, tell: Telling) -> FamilyResult:
     """Take one family down the road, from its matrix to its verdict."""
     spec = choose(house, family, request.choices)
     prepared = prepare(house, spec)
+    spec = replace(spec, small=len(prepared.panel.tickers) < SMALL_UNIVERSE)
     reason = None if request.force else why_not(house, family, spec, prepared)
     if reason is not None:
         return skipped(family, reason)

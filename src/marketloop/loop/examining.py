@@ -9,21 +9,25 @@ from typing import Any
 import numpy as np
 
 from marketloop.core.catalog import Check
+from marketloop.core.errors import MarketLoopError, UsageError
 from marketloop.dataset import with_ranks
 from marketloop.evaluation.gate import ChampionFacts, Evidence, Verdict, examine
 from marketloop.evaluation.importance import importance_of
+from marketloop.evaluation.rank_ic import SessionSeries
 from marketloop.evaluation.scorecard import Scorecard, SignalRule, score_stream, signal_rule
 from marketloop.evaluation.splits import known_before
 from marketloop.evaluation.stream import Fitted, Stream, StreamSpec, advance, fit_nominee
 from marketloop.loop.checks import hard_checks
-from marketloop.loop.house import House
+from marketloop.loop.house import House, enabled_families
 from marketloop.loop.pairing import against_champion, continuity, training_scale
 from marketloop.loop.preparing import Prepared, gate_policy
-from marketloop.loop.streams import StoredStream, append_stream, gate_slot, keep_look, open_stored
+from marketloop.loop.streams import append_stream, gate_slot, keep_look, open_stored
 from marketloop.loop.training import check_enough, manifest_of
 from marketloop.registry import Candidate
+from marketloop.runtime.logging import get_logger
 from marketloop.state import Slot
 from marketloop.state.champions import Champion
+from marketloop.state.streams import Stream as StreamRow
 
 __all__ = ["Examined", "Made", "examine_candidate", "make_candidate"]
 
@@ -39,7 +43,7 @@ class Made:
     slot: Slot
     spec: StreamSpec
     prepared: Prepared
-    stored: StoredStream
+    row: StreamRow
     stream: Stream
     fitted: Fitted
     candidate: Candidate
@@ -64,7 +68,7 @@ def make_candidate(house: House, spec: StreamSpec, prepared: Prepared, *, tell: 
         prepared = replace(prepared, matrix=with_ranks(prepared.matrix))
     slot = house.slot(spec.family.name)
     session = prepared.panel.last
-    stored = open_stored(house, slot, spec, session=session)
+    stored = open_stored(house, slot, spec)
     stream = advance(
         stored.stream,
         prepared.matrix,
@@ -72,7 +76,7 @@ def make_candidate(house: House, spec: StreamSpec, prepared: Prepared, *, tell: 
         spec,
         on_progress=lambda done, total: tell("walking forward", done, total),
     )
-    append_stream(house, stored, stream)
+    row = append_stream(house, slot, stored, stream, session=session)
     fitted = fit_nominee(prepared.matrix, spec, stream.folds, session + 1)
     rule = signal_rule(stream.scores)
     manifest = manifest_of(
@@ -80,7 +84,7 @@ def make_candidate(house: House, spec: StreamSpec, prepared: Prepared, *, tell: 
         spec,
         prepared,
         {
-            "stream_id": stored.row.id,
+            "stream_id": row.id,
             "score_scale": training_scale(prepared, spec, fitted),
             "signal": {
                 "buy_from": rule.buy_from if np.isfinite(rule.buy_from) else None,
@@ -91,7 +95,7 @@ def make_candidate(house: House, spec: StreamSpec, prepared: Prepared, *, tell: 
     candidate = house.registry.write_candidate(
         slot, parts=fitted.learner.parts(), manifest=manifest, at=house.clock.now()
     )
-    return Made(slot, spec, prepared, stored, stream, fitted, candidate, rule)
+    return Made(slot, spec, prepared, row, stream, fitted, candidate, rule)
 
 
 def examine_candidate(house: House, made: Made, *, leak: Check, tell: Telling) -> Examined:
@@ -107,6 +111,8 @@ def examine_candidate(house: House, made: Made, *, leak: Check, tell: Telling) -
     recipe = made.fitted.contender.recipe
     limit = house.settings.gate_for(spec.family.name).plausibility_ic
     hard = (leak, *hard_checks(prepared, artefact, made.fitted.learner, recipe, card, threshold_ic=limit))
+    added = _added_checks(house, card)
+    hard = (*hard, *(check for check in added if check.hard))
     tell("examining", 1, 2)
     champion = house.registry.champion(made.slot)
     session = prepared.panel.last
@@ -115,14 +121,12 @@ def examine_candidate(house: House, made: Made, *, leak: Check, tell: Telling) -
         x=card.ic1,
         hard=hard,
         continuity=continuity(prepared, spec, stream, made.fitted),
-        d=None
-        if champion is None or champion.status == "provisional"
-        else against_champion(house, prepared, spec, made.stored, champion, card.ic1),
+        d=_difference(house, made, champion, card),
     )
-    before = gate_slot(house, made.slot, made.stored.row, session=session)
-    verdict = examine(before, _facts(champion), evidence, gate_policy(house.settings, spec.family.name))
-    keep_look(house, made.slot, made.stored.row, verdict.slot, verdict.record)
-    extra = tuple(check(scorecard=card) for check in house.catalog.checks.values())
+    before = gate_slot(house, made.slot, made.row, session=session)
+    policy = gate_policy(house.settings, spec.family.name, families=len(enabled_families(house)))
+    verdict = examine(before, _facts(champion), evidence, policy)
+    keep_look(house, made.slot, made.row, verdict.slot, verdict.record)
     house.registry.examined(
         made.slot,
         made.candidate.version,
@@ -136,7 +140,29 @@ def examine_candidate(house: House, made: Made, *, leak: Check, tell: Telling) -
         at=house.clock.now(),
     )
     tell("examining", 2, 2)
-    return Examined(made, card, verdict, champion, extra)
+    return Examined(made, card, verdict, champion, tuple(check for check in added if not check.hard))
+
+
+def _added_checks(house: House, card: Scorecard) -> tuple[Check, ...]:
+    """Ask the checks of plugins; a hard one that fails is heard before the gate takes its look."""
+    found = []
+    for name, check in house.catalog.checks.items():
+        result = check(scorecard=card)
+        if not isinstance(result, Check):
+            raise UsageError(f'the gate check "{name}" of a plugin returned {result!r}; expected a Check')
+        found.append(result)
+    return tuple(found)
+
+
+def _difference(house: House, made: Made, champion: Champion | None, card: Scorecard) -> SessionSeries | None:
+    """Compare with a proven champion; one that cannot be asked any more is compared on no session, and it is said."""
+    if champion is None or champion.status == "provisional":
+        return None
+    try:
+        return against_champion(house, made.prepared, made.spec, made.row.id, champion, card.ic1)
+    except MarketLoopError as error:
+        get_logger("loop").warning("the champion cannot be compared", version=champion.version, reason=str(error))
+        return None
 
 
 def _importance(made: Made) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,9 @@ from marketloop.state import cycles, lease, streams, this_process
 from marketloop.state.lease import Lease
 
 __all__ = ["BusyError", "Flight", "single_flight"]
+
+
+BETWEEN_BEATS = dt.timedelta(seconds=30)
 
 
 class BusyError(RefusedError):
@@ -27,6 +31,16 @@ class Flight:
     held: Lease
     outcome: str = "failed"
     document: Mapping[str, Any] = field(default_factory=lambda: {"error": "interrupted"})
+    beaten_at: dt.datetime | None = None
+
+    def beat(self, house: House) -> None:
+        """Renew the lease, at most twice a minute; raise `FailedError` when somebody else has taken it over."""
+        now = house.clock.now()
+        if self.beaten_at is not None and now - self.beaten_at < BETWEEN_BEATS:
+            return
+        self.beaten_at = now
+        with house.state.write() as db:
+            lease.renew(db, self.held, at=now)
 
     @property
     def id(self) -> str:

@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from marketloop.core.catalog import Check
-from marketloop.core.errors import unknown_name
 from marketloop.loop.examining import Examined
 from marketloop.loop.house import House
+from marketloop.loop.preparing import floor_names
 
-__all__ = ["PROFILES", "floor_checks"]
-
-PROFILES: Mapping[str, Mapping[str, float]] = {
-    "none": {},
-    "guide": {"accuracy": 0.60},
-    "strict": {"accuracy": 0.70, "f1_score": 0.65},
-}
-"""Floors by profile; inclusive."""
+__all__ = ["floor_checks"]
 
 
 def floor_checks(house: House, examined: Examined) -> tuple[Check, ...]:
     """Return one check per floor of the family's gate settings; there are none by default."""
-    gate = house.settings.gate_for(examined.made.spec.family.name)
-    floors = {**PROFILES[gate.profile], **gate.floors}
     metrics = examined.scorecard.metrics
     figures = {} if metrics is None else metrics.figures()
     checks = []
-    for name, floor in floors.items():
-        if name not in figures:
-            raise unknown_name("figure in [gate] floors", name, figures)
-        value = figures[name]
-        checks.append(
-            Check(
-                f"floor:{name}", value, floor, value >= floor, detail=f"{name} {value:.3f}, wished at least {floor:g}"
-            )
-        )
+    for name, floor in floor_names(house, examined.made.spec.family.name).items():
+        value = figures.get(name)
+        good = value is not None and value >= floor
+        shown = "not measured" if value is None else f"{value:.3f}"
+        checks.append(Check(f"floor:{name}", value, floor, good, detail=f"{name} {shown}, wished at least {floor:g}"))
     return tuple(checks)

@@ -20,7 +20,7 @@ from marketloop.runtime.settings import Settings, load_settings
 from marketloop.runtime.threads import cores
 from marketloop.state import Slot, State
 
-__all__ = ["House", "open_house"]
+__all__ = ["House", "enabled_families", "open_house"]
 
 
 @dataclass
@@ -86,6 +86,11 @@ class House:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def enabled_families(house: House) -> tuple[str, ...]:
+    """Return the families that the settings do not switch off."""
+    return tuple(name for name in house.catalog.families if house.settings.family_section(name).enabled)
 
 
 def open_house(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from marketloop.core.errors import FailedError, UsageError, unknown_name
+from marketloop.core.errors import FailedError, RefusedError, UsageError, unknown_name
 from marketloop.data.builtin import BUILTIN_SOURCES, build_source
 from marketloop.data.calendar import load_sessions, load_timezone
 from marketloop.data.collect import Collected, collect
@@ -20,6 +21,7 @@ from marketloop.data.sources import Source
 from marketloop.data.universes import largest, resolve_universe
 from marketloop.data.views import write_copies
 from marketloop.loop.house import House
+from marketloop.state import lease, this_process
 
 __all__ = ["CollectRequest", "Ingested", "ingest", "parse_timeframe", "source_of"]
 
@@ -80,11 +82,33 @@ def ingest(house: House, request: CollectRequest | None, *, tell: Telling | None
     ------
     UsageError
         A source, universe or range is wrong.
+    RefusedError
+        Another collection is running.
     FailedError
         The source gave nothing, or the store failed; what was there before is still there.
     """
     house.project.check_writable()
-    request = request or CollectRequest()
+    with _collecting(house):
+        return _ingest(house, request or CollectRequest(), tell)
+
+
+@contextmanager
+def _collecting(house: House) -> Iterator[None]:
+    """Let one collection at a time write bars and the record of what is collected."""
+    with house.state.write() as db:
+        held = lease.acquire(db, "collect", process=this_process(), at=house.clock.now())
+        holder = lease.holder(db, "collect")
+    if held is None:
+        who = f" ({holder.process})" if holder else ""
+        raise RefusedError(f"another collection is running{who}: nothing was fetched; try again when it is done")
+    try:
+        yield
+    finally:
+        with house.state.write() as db:
+            lease.release(db, held, at=house.clock.now())
+
+
+def _ingest(house: House, request: CollectRequest, tell: Telling | None) -> Ingested:
     wanted = _wanted(house, request)
     source = source_of(house, wanted)
     universe = resolve_universe(wanted.universe or "all", source.tickers(), named=house.catalog.universes)

@@ -16,7 +16,7 @@ from marketloop.evaluation.splits import known_before
 from marketloop.evaluation.stream import Fitted, Stream, StreamSpec, grid_of, scale_of
 from marketloop.loop.house import House
 from marketloop.loop.preparing import Prepared
-from marketloop.loop.streams import StoredStream, stored_scores
+from marketloop.loop.streams import stored_scores
 from marketloop.state.champions import Champion
 
 __all__ = ["against_champion", "continuity", "training_scale"]
@@ -56,12 +56,17 @@ def training_scale(prepared: Prepared, spec: StreamSpec, fitted: Fitted) -> dict
 
 
 def against_champion(
-    house: House, prepared: Prepared, spec: StreamSpec, stored: StoredStream, champion: Champion, own: SessionSeries
+    house: House, prepared: Prepared, spec: StreamSpec, stream_id: str, champion: Champion, own: SessionSeries
 ) -> SessionSeries:
     """Return ic1 of the stream minus ic1 of the champion, on sessions that the champion has not seen (GATE.md, G3).
 
     After the champion's last label it is the frozen champion itself that is compared. When another recipe made it,
     the difference to *its* stream goes before, on the sessions until then: both sides of that were out of sample.
+
+    Raises
+    ------
+    MarketLoopError
+        The champion cannot be read or asked any more: its recipe or features are gone, or its files are damaged.
     """
     through = champion.trained_through
     if through is None:
@@ -69,7 +74,7 @@ def against_champion(
     horizon, last = spec.label.horizon, prepared.panel.last
     frozen = _frozen_ic1(house, prepared, spec, champion, through)
     after = own.minus(frozen).between(through + horizon + 1, last)
-    if champion.stream_id is None or champion.stream_id == stored.row.id:
+    if champion.stream_id is None or champion.stream_id == stream_id:
         return after
     theirs = _ic1(prepared, spec, stored_scores(house, champion.stream_id))
     before = own.minus(theirs).between(prepared.panel.first, through + horizon)

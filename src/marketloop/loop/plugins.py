@@ -79,15 +79,22 @@ def _register(catalog: Catalog, name: str, module: ModuleType) -> None:
     register = getattr(module, "register", None)
     if not callable(register):
         raise UsageError(f'plugin "{name}" has no function register(catalog); a plugin is a module with one')
-    before = set(catalog.features)
+    before = _names(catalog)
     try:
         register(catalog)
     except MarketLoopError as error:
         raise UsageError(f'plugin "{name}": {error}') from error
     except Exception as error:
         raise UsageError(f'plugin "{name}": register(catalog) failed: {type(error).__name__}: {error}') from error
-    catalog.plugins[name] = hashlib.sha256(_source(module).encode()).hexdigest()
-    catalog.plugin_features += tuple(f for f in catalog.features if f not in before)
+    digest = hashlib.sha256(_source(module).encode()).hexdigest()
+    catalog.plugins[name] = digest
+    catalog.origins |= {added: digest for added in _names(catalog) if added not in before}
+    catalog.plugin_features += tuple(f for f in catalog.features if f"feature:{f}" not in before)
+
+
+def _names(catalog: Catalog) -> dict[str, None]:
+    shelves = (("feature", [*catalog.features]), ("recipe", [*catalog.recipes]), ("family", [*catalog.families]))
+    return {f"{kind}:{name}": None for kind, names in shelves for name in names}
 
 
 def _source(module: ModuleType) -> str:

@@ -14,7 +14,7 @@ from marketloop.dataset import newest_rows, with_ranks
 from marketloop.evaluation.scorecard import SignalRule
 from marketloop.loop.context import sessions_around
 from marketloop.loop.house import House
-from marketloop.loop.preparing import choose, prepare
+from marketloop.loop.preparing import choose, complete_sessions, prepare, stored_bars
 from marketloop.loop.scoring import board
 from marketloop.state import Slot, champions, scoreboards
 from marketloop.state.champions import Champion
@@ -102,13 +102,17 @@ def _board(house: House, champion: Champion, *, fallback: bool) -> tuple[Predict
     with house.state.scores.read() as db:
         newest = scoreboards.latest_session(db, champion.slot, champion.version)
         stored = scoreboards.load(db, champion.slot, champion.version, as_of=newest) if newest else ()
-    last = house.store.coverage()["last"].max()
-    current = newest is not None and isinstance(last, dt.date) and newest >= last
-    if stored and (current or fallback or last is None):
+    if stored and (fallback or newest is None or newest >= _newest_complete(house)):
         return stored
     fresh = _score_now(house, champion)
     house.registry.write_scoreboard(champion.slot, champion.version, fresh, at=house.clock.now())
     return fresh
+
+
+def _newest_complete(house: House) -> dt.date:
+    """Return the newest session in which enough of the universe has its bar to be spoken of."""
+    day: dt.date = complete_sessions(stored_bars(house))[0]["date"].max()  # type: ignore[assignment]
+    return day
 
 
 def _score_now(house: House, champion: Champion) -> tuple[Prediction, ...]:

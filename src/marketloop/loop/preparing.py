@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,13 +32,27 @@ __all__ = [
     "Choices",
     "Prepared",
     "choose",
+    "complete_sessions",
     "features_key",
+    "floor_names",
     "gate_policy",
     "named_features",
     "prepare",
     "prepare_features",
     "stored_bars",
 ]
+
+USUAL_SESSIONS = 20
+"""Sessions whose number of tickers says how many are usual."""
+
+PROFILES: Mapping[str, Mapping[str, float]] = {
+    "none": {},
+    "guide": {"accuracy": 0.60},
+    "strict": {"accuracy": 0.70, "f1_score": 0.65},
+}
+"""Floors by profile; inclusive."""
+
+FLOOR_FIGURES = ("accuracy", "precision", "recall", "f1_score", "roc_auc", "mcc")
 
 ALIASES: Mapping[str, str] = {"ridge": "rank_ridge"}
 """Short names of recipes."""
@@ -82,11 +97,15 @@ class Prepared:
     panel: Panel
     unfed: tuple[str, ...]
     short: tuple[str, ...] = ()
+    late: tuple[dt.date, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader of any figure must know of its rows."""
         found = []
+        if self.late:
+            days = ", ".join(map(str, self.late))
+            found.append(f"left out {days}: fewer than half of the tickers have their bar yet; collect the rest")
         if self.unfed:
             found.append(f"nothing feeds {', '.join(self.unfed)}: null throughout and dropped")
         if self.short:
@@ -114,10 +133,12 @@ def prepare(house: House, spec: StreamSpec, *, sample_size: float = 1.0) -> Prep
     UsageError
         There are no bars, too few of them, or `sample_size` is no fraction.
     """
-    bars = stored_bars(house)
-    market = market_of(house, bars)
+    version = house.store.version
+    stored = stored_bars(house, version)
+    market = market_of(house, stored)
+    bars, late = complete_sessions(stored.filter(~pl.col("ticker").is_in(list(market.tickers))))
     features = named_features(house, spec.feature_set)
-    key = features_key(house, features, market)
+    key = features_key(house, features, market, version=version, bars=bars)
     raw, filled = prepare_features(house, bars, features, market.context, key=key)
     panel = build_panel(bars, market.sessions, market.context)
     matrix = assemble(
@@ -130,9 +151,9 @@ def prepare(house: House, spec: StreamSpec, *, sample_size: float = 1.0) -> Prep
         fingerprint=key,
     )
     unfed = tuple(name for name in matrix.names if raw[name].null_count() == len(raw))
-    matrix = matrix.select([name for name in matrix.names if name not in unfed])
+    matrix = replace(matrix.select([name for name in matrix.names if name not in unfed]), empty=unfed)
     return Prepared(
-        data_version=str(house.store.version),
+        data_version=str(version),
         bars=bars,
         market=market,
         features=features,
@@ -140,13 +161,27 @@ def prepare(house: House, spec: StreamSpec, *, sample_size: float = 1.0) -> Prep
         matrix=_sampled(matrix, sample_size),
         panel=panel,
         unfed=unfed,
+        late=late,
         short=tuple(np.delete(np.array(panel.tickers), np.unique(matrix.ticker)).tolist()),
     )
 
 
-def stored_bars(house: House) -> pl.DataFrame:
-    """Return all stored bars; raise `UsageError` when there are none."""
-    bars = house.store.read()
+def complete_sessions(bars: pl.DataFrame) -> tuple[pl.DataFrame, tuple[dt.date, ...]]:
+    """Cut the newest sessions in which less than half of the usual number of tickers has a bar, and return them too.
+
+    What a session is said of once is never said again; a session that is still arriving must not be spoken of.
+    """
+    count = bars.group_by("date").agg(n=pl.len()).sort("date")
+    recent = count.tail(USUAL_SESSIONS + 1).head(USUAL_SESSIONS)["n"].median()
+    usual = float(recent) if isinstance(recent, int | float) else 0.0
+    full = count.filter(pl.col("n") * 2 >= usual)["date"].max()
+    late = tuple(count.filter(pl.col("date") > full)["date"].to_list())
+    return (bars.filter(pl.col("date") <= full) if late else bars), late
+
+
+def stored_bars(house: House, version: int | None = None) -> pl.DataFrame:
+    """Return all stored bars, of a version or of now; raise `UsageError` when there are none."""
+    bars = house.store.read(version=version)
     if bars.is_empty():
         raise UsageError("the project has no bars yet: run `marketloop collect` first")
     return bars
@@ -182,22 +217,43 @@ def choose(house: House, family: str, choices: Choices | None = None) -> StreamS
     threshold = next(t for t in (choices.threshold, section.threshold, kind.threshold) if t is not None)
     horizon = choices.target_days or section.target_days or kind.horizon
     named_features(house, house.settings.features.set)
+    floor_names(house, family)
+    contenders = _contenders(house, kind, names, choices.params or {})
     return StreamSpec(
         family=kind,
-        contenders=_contenders(house, kind, names, choices.params or {}),
+        contenders=contenders,
         label=LabelSpec(horizon, threshold if kind.classes else None),
-        feature_set=_feature_key(house),
+        feature_set=house.settings.features.set,
         config_key=house.strategy.key,
         block=house.settings.gate_for(family).block_sessions,
         threads=house.threads,
+        origin=_origin(house, kind, contenders),
     )
 
 
-def gate_policy(settings: Settings, family: str) -> GatePolicy:
-    """Return the gate's numbers for `family`."""
+def _origin(house: House, family: Family, contenders: Sequence[Contender]) -> str:
+    """Return what stands behind the names of a recipe: sources of plugins, and the way of filling."""
+    things = [f"family:{family.name}", *(f"recipe:{c.recipe.name}" for c in contenders)]
+    things += [f"feature:{name}" for name in house.catalog.plugin_features]
+    return f"{house.settings.features.fill} {house.catalog.origin(*things)}".strip()
+
+
+def floor_names(house: House, family: str) -> Mapping[str, float]:
+    """Return the floors that the settings put under `family`; one for an unknown figure raises `UsageError`."""
+    gate = house.settings.gate_for(family)
+    floors = {**PROFILES[gate.profile], **gate.floors}
+    for name in floors:
+        if name not in FLOOR_FIGURES:
+            raise unknown_name("figure in [gate] floors", name, FLOOR_FIGURES)
+    return floors
+
+
+def gate_policy(settings: Settings, family: str, *, families: int = 1) -> GatePolicy:
+    """Return the gate's numbers for `family`; with ``alpha_scope = "project"`` alpha is shared by the `families`."""
     gate = settings.gate_for(family)
+    share = families if gate.alpha_scope == "project" else 1
     return GatePolicy(
-        alpha_skill=gate.alpha_skill,
+        alpha_skill=gate.alpha_skill / share,
         alpha_better=gate.alpha_better,
         min_skill_sessions=gate.min_skill_sessions,
         min_pair_sessions=gate.min_pair_sessions,
@@ -222,20 +278,18 @@ def _contenders(house: House, family: Family, names: Sequence[str], params: Mapp
     return tuple(contenders)
 
 
-def _feature_key(house: House) -> str:
-    extra = house.catalog.plugin_features
-    return house.settings.features.set + (f"+{house.catalog.fingerprint}" if extra else "")
-
-
 def named_features(house: House, feature_set: str) -> tuple[Feature, ...]:
     """Return the features of a set and then those of the plugins; an unknown set raises `UsageError`."""
-    return resolve(house.catalog.features, feature_set.split("+", maxsplit=1)[0], house.catalog.plugin_features)
+    return resolve(house.catalog.features, feature_set, house.catalog.plugin_features)
 
 
-def features_key(house: House, features: Sequence[Feature], market: Market) -> str:
-    """Return the name of what `features` give on the stored bars: it changes with data, catalog and context."""
+def features_key(
+    house: House, features: Sequence[Feature], market: Market, *, version: int | None, bars: pl.DataFrame
+) -> str:
+    """Return the name of what `features` give on `bars`: it changes with data, catalog and context."""
     document = {
-        "data": house.store.version,
+        "data": version,
+        "rows": len(bars),
         "features": fingerprint(features, house.strategy),
         "plugins": house.catalog.fingerprint,
         "context": market.fingerprint,

@@ -28,7 +28,7 @@ def promote(house: House, examined: Examined, flight: Flight, *, force: bool, re
         **verdict.record,
         "checks": [check_document(check) for check in checks],
         "data_version": made.prepared.data_version,
-        "stream_id": made.stored.row.id,
+        "stream_id": made.row.id,
         "nominee": made.fitted.contender.key,
         "inner_rank_ic": examined.scorecard.nominees,
         "rank_ic": examined.scorecard.document()["rank_ic"],
@@ -74,7 +74,7 @@ def _overruled(
     """Apply the user's floors and added checks, then ``--force``; a hard check is never overruled."""
     if any(check.hard and not check.passed for check in checks):
         failed = next(check for check in checks if check.hard and not check.passed)
-        code = verdict.reason_code if verdict.verdict == "refused" else "hard_check"
+        code = {"plausibility": "implausible", "leak": "leak"}.get(failed.name, "hard_check")
         return "refused", code, f"hard check {failed.name} failed: {failed.detail}"
     if force:
         return "promoted", "forced", f"forced: {reason}; the gate said: {verdict.reason}"

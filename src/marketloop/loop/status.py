@@ -5,8 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from marketloop.loop.cycle import enabled_families
-from marketloop.loop.house import House
+from marketloop.loop.house import House, enabled_families
 from marketloop.state import champions, cycles, lease, this_process, versions
 from marketloop.state.champions import Champion
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
 from marketloop.core.errors import FailedError
+from marketloop.evaluation.gate import YEAR_SESSIONS
 from marketloop.evaluation.gate import Slot as GateSlot
 from marketloop.evaluation.gate import Year as GateYear
 from marketloop.evaluation.nomination import FoldRecord
@@ -21,45 +22,42 @@ from marketloop.state.streams import Stream as StreamRow
 
 __all__ = ["StoredStream", "append_stream", "gate_slot", "keep_look", "open_stored", "stored_scores"]
 
-YEAR = 250
-
 
 @dataclass(frozen=True, slots=True)
 class StoredStream:
-    """A stream with its name in the ledger."""
+    """A stream with its name in the ledger; `row` is None for one that was not opened yet.
 
-    row: StreamRow
-    stream: Stream
-
-
-def open_stored(house: House, slot: Slot, spec: StreamSpec, *, session: int) -> StoredStream:
-    """Return the slot's stream, or open a new one when there is none or the recipe is another.
-
-    A closed stream keeps its scores; the new one starts its own year with less alpha (GATE.md, section 4).
+    `model` holds the files of the open block's model with their hashes.
     """
-    with house.state.write() as db:
-        row = streams.find(db, slot)
-        if row is not None and row.fingerprint != spec.fingerprint:
-            streams.close(db, row.id, session=session, because="another recipe was declared")
-            row = None
-        if row is None:
-            row = streams.open_stream(db, slot, fingerprint=spec.fingerprint, session=session, at=house.clock.now())
+
+    row: StreamRow | None
+    stream: Stream
+    model: Mapping[str, str] = field(default_factory=dict)
+
+
+def open_stored(house: House, slot: Slot, spec: StreamSpec) -> StoredStream:
+    """Return the slot's stream of this recipe, or an empty one that is not in the ledger yet.
+
+    Nothing is written: a recipe that fails before its first score must not cost the slot the stream that it has.
+    """
     with house.state.read() as db:
+        row = streams.find(db, slot)
+        if row is None or row.fingerprint != spec.fingerprint:
+            return StoredStream(None, Stream(spec.fingerprint))
         pieces = streams.blocks_of(db, row.id)
-    scores: list[pl.DataFrame] = []
     blocks: dict[int, Block] = {}
     folds: list[FoldRecord] = []
     for piece in pieces:
-        scores.append(_scores(house, piece))
         blocks.setdefault(piece.block, _block(piece))
         folds += [FoldRecord(**record) for record in piece.params.get("folds", ())]
     stream = Stream(
         fingerprint=spec.fingerprint,
+        scores=pl.concat([Stream("").scores, *(_scores(house, piece) for piece in pieces)]),
         blocks=tuple(blocks.values()),
         folds=tuple(folds),
         open_model=_open_model(house, pieces[-1], spec) if pieces else None,
     )
-    return StoredStream(row, _with_scores(stream, scores))
+    return StoredStream(row, stream, dict(pieces[-1].params.get("model") or {}) if pieces else {})
 
 
 def stored_scores(house: House, stream_id: str) -> pl.DataFrame:
@@ -69,21 +67,25 @@ def stored_scores(house: House, stream_id: str) -> pl.DataFrame:
     return pl.concat([Stream("").scores, *(_scores(house, piece) for piece in pieces)])
 
 
-def append_stream(house: House, before: StoredStream, after: Stream) -> None:
-    """Write what `after` holds beyond ``before``: one file and one row for each piece of a block, the model once."""
+def append_stream(house: House, slot: Slot, before: StoredStream, after: Stream, *, session: int) -> StreamRow:
+    """Write what `after` holds beyond ``before`` and return the stream's row in the ledger.
+
+    One file and one row for each piece of a block, the newest block's model once. The stream of another recipe is
+    closed only now that this one has spoken; it keeps its scores, and the new one pays with less alpha (GATE.md, 4).
+    """
+    row = before.row or _opened(house, slot, after.fingerprint, session)
     last = before.stream.last_session
     fresh = after.scores if last is None else after.scores.filter(pl.col("session") > last)
     new_folds = [_fold(record) for record in after.folds[len(before.stream.folds) :]]
     for (number,), piece in fresh.group_by("block", maintain_order=True):
         block = next(b for b in after.blocks if b.number == number)
-        model = _keep_model(house, before.row.id, block, after.open_model)
+        model = _kept_model(house, row.id, block, before, after)
         first, end = int(piece["session"][0]), int(piece["session"][-1])
-        path = f"{before.row.id}/scores_{first:06d}_{end:06d}.parquet"
+        path = f"{row.id}/scores_{first:06d}_{end:06d}.parquet"
         content = io.BytesIO()
         piece.write_parquet(content)
-        sha256 = house.stream_files.put(path, content.getvalue())
-        row = streams.Block(
-            stream_id=before.row.id,
+        stored = streams.Block(
+            stream_id=row.id,
             first_session=first,
             last_session=end,
             block=block.number,
@@ -91,14 +93,23 @@ def append_stream(house: House, before: StoredStream, after: Stream) -> None:
             train_through=block.train_through,
             rows=block.rows,
             path=path,
-            sha256=sha256,
+            sha256=house.stream_files.put(path, content.getvalue()),
             written_at=house.clock.now(),
             params={**_block_params(block), "folds": new_folds, "model": model},
-            model_path=f"{before.row.id}/model_{block.number:05d}" if model else "",
+            model_path=f"{row.id}/model_{block.number:05d}" if model else "",
         )
         with house.state.write() as db:
-            streams.add_block(db, row)
+            streams.add_block(db, stored)
         new_folds = []
+    return row
+
+
+def _opened(house: House, slot: Slot, recipe: str, session: int) -> StreamRow:
+    with house.state.write() as db:
+        other = streams.find(db, slot)
+        if other is not None:
+            streams.close(db, other.id, session=session, because="another recipe was declared")
+        return streams.open_stream(db, slot, fingerprint=recipe, session=session, at=house.clock.now())
 
 
 def gate_slot(house: House, slot: Slot, row: StreamRow, *, session: int) -> GateSlot:
@@ -106,7 +117,7 @@ def gate_slot(house: House, slot: Slot, row: StreamRow, *, session: int) -> Gate
     with house.state.read() as db:
         year = skill.find_year(db, row.id, session=session)
         finding = skill.current(db, row.id)
-        open_years = [y for y in skill.years(db, slot) if session - y.start_session < YEAR]
+        open_years = [y for y in skill.years(db, slot) if session - y.start_session < YEAR_SESSIONS]
         start = year.start_session if year is not None else session
         reign = champions.reign(db, slot, since_session=start)
     return GateSlot(
@@ -127,12 +138,6 @@ def keep_look(house: House, slot: Slot, row: StreamRow, looked: GateSlot, record
         if looked.proven:
             z = record["z"] if record["z"] is not None else 0.0
             skill.record(db, Finding(row.id, slot, session, "proven", float(z), int(record["n"]), at))
-
-
-def _with_scores(stream: Stream, pieces: list[pl.DataFrame]) -> Stream:
-    if not pieces:
-        return stream
-    return Stream(stream.fingerprint, pl.concat(pieces), stream.blocks, stream.folds, stream.open_model)
 
 
 def _scores(house: House, piece: streams.Block) -> pl.DataFrame:
@@ -166,8 +171,11 @@ def _fold(record: FoldRecord) -> dict[str, Any]:
     }
 
 
-def _keep_model(house: House, stream_id: str, block: Block, fitted: Fitted | None) -> dict[str, str]:
+def _kept_model(house: House, stream_id: str, block: Block, before: StoredStream, after: Stream) -> dict[str, str]:
     """Keep the model of the newest block, which still has sessions to score; older ones have said all they will."""
+    if before.model and before.stream.blocks[-1].number == block.number:
+        return dict(before.model)
+    fitted = after.open_model
     if fitted is None or fitted.block.number != block.number:
         return {}
     folder = f"{stream_id}/model_{block.number:05d}"

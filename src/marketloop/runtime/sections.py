@@ -106,16 +106,14 @@ class GateSection(Section):
     set the usual ones.
     """
 
-    alpha_skill: float = Field(default=0.025, gt=0, le=0.25)
-    alpha_better: float = Field(default=0.025, gt=0, le=0.25)
+    alpha_skill: float = Field(default=0.025, gt=0, le=0.05)
+    alpha_better: float = Field(default=0.025, gt=0, le=0.05)
     alpha_scope: Literal["family", "project"] = "family"
     block_sessions: int = Field(default=21, ge=1, le=250)
     min_skill_sessions: int = Field(default=250, ge=40)
     min_pair_sessions: int = Field(default=40, ge=40)
     refresh_age: int = Field(default=63, ge=50)
     z_refresh: float = Field(default=-1.28, le=0)
-    harm_window: int = Field(default=63, ge=40)
-    z_harm: float = Field(default=-3.1, lt=0)
     plausibility_ic: float | None = Field(default=None, gt=0, le=1)
     profile: Literal["none", "guide", "strict"] = "none"
     floors: dict[str, float] = {}

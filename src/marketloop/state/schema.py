@@ -158,7 +158,7 @@ blocks: Final = Table(
     Column("first_session", Integer, primary_key=True, autoincrement=False),
     Column("last_session", Integer, nullable=False),
     Column("block", Integer, nullable=False),
-    Column("nominee", String(128), nullable=False),
+    Column("nominee", Text, nullable=False),
     Column("params", Document, nullable=False),
     Column("train_through", Integer, nullable=False),
     Column("rows", Integer, nullable=False),
