@@ -103,7 +103,7 @@ def test_settings_are_frozen() -> None:
             'unknown setting "family.price_predictor.target_day". Did you mean "family.price_predictor.target_days"?',
         ),
         ("[gate]\n\nalpha_skill = 'x'\n", 3, "gate.alpha_skill = 'x': expected a number"),
-        ("[gate]\nalpha_skill = 2\n", 2, "gate.alpha_skill = 2: expected a value less than or equal to 0.25"),
+        ("[gate]\nalpha_skill = 2\n", 2, "gate.alpha_skill = 2: expected a value less than or equal to 0.05"),
         ("[strategy]\nrsi_period = 14.5\n", 2, "strategy.rsi_period = 14.5: expected a whole number"),
         ("[features]\nfill = 'foward'\n", 2, 'expected one of forward, none. Did you mean "forward"?'),
         ("[tracking]\nenabled = 'maybe'\n", 2, "tracking.enabled = 'maybe': expected true or false"),
