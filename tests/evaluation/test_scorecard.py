@@ -165,7 +165,7 @@ def test_lower_bound_beyond_the_bar_is_implausible(
 ) -> None:
     checks = plausibility(with_figures(card, ic=ic, hit_rate=hit_rate))
     assert [check.passed for check in checks] == passed
-    assert all(check.hard and check.name == "plausibility" for check in checks)
+    assert [(check.hard, check.name) for check in checks] == [(True, "plausibility"), (True, "plausibility_direction")]
 
 
 def test_raised_bar_for_planted_markets_is_the_one_that_is_recorded(card: Scorecard) -> None:

@@ -197,3 +197,10 @@ def test_rank_of_a_leaking_feature_leaks(bars: pl.DataFrame) -> None:
     rank = next(f for f in builtin_features() if f.name == "rank_ret_5")
     leaking = replace(rank, name="rank_shifted", expr=col("shifted").rank(), base=base, lookback=0)
     assert "rank_shifted" in {k.feature for k in check_leaks(bars, [leaking], cuts=6).leaks}
+
+
+@pytest.mark.parametrize("window", [2, 20, 60])
+def test_check_names_a_back_fill_that_hides_in_the_warm_up(window: int, bars: pl.DataFrame) -> None:
+    expr = (CLOSE.rolling_mean(window) / CLOSE - 1).fill_null(strategy="backward")
+    report = check_leaks(bars, [Feature("filled", "plugin", window - 1, expr)])
+    assert [(leak.feature, leak.kind) for leak in report.leaks] == [("filled", "future")]

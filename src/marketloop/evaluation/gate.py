@@ -22,6 +22,8 @@ __all__ = ["YEAR_SESSIONS", "ChampionFacts", "Evidence", "GatePolicy", "Slot", "
 VerdictName = Literal["promoted", "provisional", "refused"]
 YEAR_SESSIONS = 250
 LEAST_CONTINUITY = 0.3
+HARD_CODES = {"plausibility": "implausible", "plausibility_direction": "implausible", "leak": "leak"}
+"""Reason code of a hard check that fails; any other is ``hard_check``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +195,7 @@ def _continuity(evidence: Evidence) -> tuple[Check, ...]:
 
 
 def _hard_code(check: Check) -> str:
-    return {"plausibility": "implausible", "leak": "leak"}.get(check.name, "hard_check")
+    return HARD_CODES.get(check.name, "hard_check")
 
 
 def _first(slot: Slot, record: dict[str, Any]) -> tuple[VerdictName, str, str]:

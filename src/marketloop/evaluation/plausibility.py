@@ -31,13 +31,20 @@ def plausibility(scorecard: Scorecard, *, threshold_ic: float | None = None) -> 
     bar = most_plausible_ic(scorecard.horizon) if threshold_ic is None else threshold_ic
     return (
         _check("plausibility", "rank IC", scorecard.ic.lower, bar),
-        _check("plausibility", "direction hit rate", scorecard.hit_rate.lower, MOST_HIT_RATE),
+        _check("plausibility_direction", "direction hit rate", scorecard.hit_rate.lower, MOST_HIT_RATE),
     )
 
 
 def _check(name: str, what: str, lower: float, bar: float) -> Check:
     if not math.isfinite(lower):
-        return Check(name, None, bar, passed=True, hard=True, detail=f"{what}: too few sessions to judge")
+        return Check(
+            name,
+            None,
+            bar,
+            passed=True,
+            hard=True,
+            detail=f"{what}: too few sessions with at least 10 tickers to judge",
+        )
     good = lower <= bar
     verdict = "plausible" if good else "too good to be true: look for a leak"
     detail = f"{what} is at least {lower:.3f} at 95 %, {verdict} (bar {bar:.3f})"

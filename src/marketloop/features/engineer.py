@@ -85,6 +85,8 @@ def _from_pandas(frame: object) -> pl.DataFrame:
     if kind.__module__.partition(".")[0] != "pandas" or kind.__name__ != "DataFrame":
         raise UsageError(f"bars are {kind.__module__}.{kind.__name__}: expected a pandas or a Polars DataFrame")
     columns = [c for c in BAR_SCHEMA if c in frame.columns]  # type: ignore[attr-defined]
+    if len(columns) < len(BAR_SCHEMA):
+        return pl.DataFrame(schema=[str(c) for c in frame.columns])  # type: ignore[attr-defined]  # named by the check
     return pl.from_pandas(frame[columns])  # type: ignore[index]
 
 
@@ -92,6 +94,12 @@ def _daily(bars: pl.DataFrame) -> pl.DataFrame:
     """Read time stamps at midnight as dates."""
     require_columns(bars, BAR_SCHEMA, "the frame of bars")
     dtype = bars.schema["date"]
+    if dtype == pl.String:
+        days = bars["date"].str.to_date("%Y-%m-%d", strict=False)
+        unread = bars["date"].filter(days.is_null() & bars["date"].is_not_null())
+        if len(unread):
+            raise UsageError(f'the column "date" holds the text "{unread[0]}": expected dates, or text as YYYY-MM-DD')
+        return bars.with_columns(days.alias("date"))
     if not isinstance(dtype, pl.Datetime):
         return bars
     if dtype.time_zone is not None:

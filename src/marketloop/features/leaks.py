@@ -72,10 +72,13 @@ def check_leaks(
     """
     check_features(features)
     case = make_case(bars, features, context or Context.empty(), seed)
+    # Expressions without the mask of the warm-up: a back-filled gap would hide behind it.
+    bare = [replace(f, lookback=0) if isinstance(f.expr, pl.Expr) else f for f in features]
+    unmasked = replace(case, values=case.compute(case.bars, bare, case.context))
     found: dict[tuple[str, str], Leak] = {}
     for leak in (
         *_undated(case, features),
-        *_future(case, features, cuts, seed),
+        *_future(unmasked, bare, _ends(case, features, cuts, seed)),
         *_lookback(case, features, cuts, seed),
     ):
         known = found.get((leak.feature, leak.kind))
@@ -101,10 +104,17 @@ def _cut_sessions(case: Case, cuts: int, seed: int) -> list[dt.date]:
     return [sessions[int(at)] for at in np.unique(drawn)]
 
 
-def _future(case: Case, features: Sequence[Feature], cuts: int, seed: int) -> Iterator[Leak]:
+def _ends(case: Case, features: Sequence[Feature], cuts: int, seed: int) -> list[dt.date]:
+    """Add to the drawn sessions one inside the warm-up of each look-back: what fills it from behind shows there."""
+    sessions = case.bars["date"].unique().sort()
+    inside = {sessions[min(f.lookback // 2, len(sessions) - 1)] for f in features}
+    return sorted(inside.union(_cut_sessions(case, cuts, seed)))
+
+
+def _future(case: Case, features: Sequence[Feature], ends: Sequence[dt.date]) -> Iterator[Leak]:
     """Take away everything after t; nothing at or before t may change."""
     suspects = list(features)
-    for end in _cut_sessions(case, cuts, seed):
+    for end in ends:
         past = (case.bars["date"] <= end).to_numpy()
         rows = np.flatnonzero(past)
         part = case.compute(numbered(case.bars.filter(past)), suspects, known_by(case.context, end)) if suspects else {}

@@ -60,8 +60,14 @@ class Model:
         return path
 
     @classmethod
-    def load(cls, folder: Path | str) -> Self:
-        """Read a model that `save` wrote; damage raises `FailedError`."""
+    def load(cls, folder: Path | str, config: Config = None) -> Self:
+        """Read a model that `save` wrote; damage raises `FailedError`.
+
+        Parameters
+        ----------
+        config : path of a project or `House`, optional
+            The project whose plugins hold the recipe, where it is not one of the product's own.
+        """
         path = Path(folder)
         try:
             manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
@@ -73,7 +79,7 @@ class Model:
             text = f'"{path}" holds no complete model ({error}); expected manifest.json and its parts'
             raise FailedError(text) from error
         artefact = Artefact(manifest, parts)
-        return cls.of(artefact)
+        return cls.of(artefact, None if config is None else _house(config))
 
     @classmethod
     def of(cls, artefact: Artefact, house: House | None = None) -> Self:
@@ -108,7 +114,8 @@ class Trainer:
         UsageError
             There are no bars or too few.
         """
-        trained = train_family(self._house, family, choices, prepared=data)
+        given = None if data is None else _prepared(data, family)
+        trained = train_family(self._house, family, choices, prepared=given)
         artefact = self._house.registry.load(trained.candidate.slot, trained.candidate.version)
         return Model.of(artefact, self._house)
 
@@ -127,7 +134,7 @@ class Trainer:
         recipe = house.catalog.recipe(str(model.manifest["recipe"]))
         contender = Contender(recipe, {**recipe.defaults, **model.manifest["params"]})
         spec = replace(choose(house, family), contenders=(contender,))
-        prepared = data or prepare(house, spec)
+        prepared = prepare(house, spec) if data is None else _prepared(data, family)
         matrix = with_ranks(prepared.matrix) if recipe.needs_ranks else prepared.matrix
         stream = advance(Stream(spec.fingerprint), matrix, prepared.panel, spec)
         if stream.scores.is_empty():
@@ -148,6 +155,15 @@ class Predictor:
         """Return one prediction per ticker, with the keys of the `predict` document."""
         found: list[dict[str, Any]] = predict(self._house, tickers, family=family).document()["predictions"]
         return found
+
+
+def _prepared(data: object, family: str) -> Prepared:
+    if not isinstance(data, Prepared):
+        raise UsageError(
+            f'data is a {type(data).__name__}: expected what Trainer.prepare("{family}") returns; '
+            "bars of your own go in by `marketloop collect --source folder --path FILE`"
+        )
+    return data
 
 
 def _house(config: Config) -> House:

@@ -108,7 +108,7 @@ def _sectors(path: Path) -> pl.DataFrame:
         raise UsageError(
             f"[context] sectors: {path} cannot be read ({reason}); expected a table ticker, sector"
         ) from error
-    names = {column.strip().lower(): column for column in frame.columns}
+    names = {column.strip().lower().replace("_", " "): column for column in frame.columns}
     ticker = next((names[n] for n in ("ticker", "symbol") if n in names), None)
     sector = next((names[n] for n in ("sector", "gics sector") if n in names), None)
     if ticker is None or sector is None:

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from marketloop.core.catalog import Catalog
+from marketloop.core.errors import UsageError, unknown_name
 from marketloop.core.values import StrategyConfig
 from marketloop.data.store import DeltaBarStore
-from marketloop.loop.plugins import build_catalog
+from marketloop.features import FEATURE_SETS
+from marketloop.loop.plugins import ALIASES, build_catalog
 from marketloop.registry import Registry, StreamFiles
 from marketloop.runtime.clock import Clock, SystemClock
 from marketloop.runtime.project import Project
@@ -93,6 +95,21 @@ def enabled_families(house: House) -> tuple[str, ...]:
     return tuple(name for name in house.catalog.families if house.settings.family_section(name).enabled)
 
 
+def _check_names(settings: Settings, catalog: Catalog) -> None:
+    """Raise `UsageError`, naming where it was given, for a setting that names what is not in the catalog."""
+    asked = [
+        ("features.set", "feature set", settings.features.set, [*FEATURE_SETS]),
+        ("serve.primary", "family", settings.serve.primary, [*catalog.families]),
+    ]
+    for family, section in settings.family.items():
+        asked.append((f"family.{family}", "family", family, [*catalog.families]))
+        recipes = section.recipes or ()
+        asked += [(f"family.{family}.recipes", "recipe", r, [*catalog.recipes, *ALIASES]) for r in recipes]
+    for key, kind, value, names in asked:
+        if value not in names:
+            raise UsageError(f"{settings.origin(key)}: {unknown_name(kind, value, names)}")
+
+
 def open_house(
     root: Path | None,
     *,
@@ -118,4 +135,5 @@ def open_house(
     """
     settings = load_settings(root, environ=os.environ if environ is None else environ, flags=flags or {})
     catalog = build_catalog(settings.strategy.config, settings.plugins, root)
+    _check_names(settings, catalog)
     return House(Project(root or Path.cwd()), settings, catalog, clock or SystemClock())

@@ -7,7 +7,8 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -18,9 +19,11 @@ from marketloop.core.values import StrategyConfig
 from marketloop.features import builtin_features
 from marketloop.models import builtin_families, builtin_recipes
 
-__all__ = ["ENTRY_POINTS", "build_catalog"]
+__all__ = ["ALIASES", "ENTRY_POINTS", "build_catalog"]
 
 ENTRY_POINTS = "marketloop.plugins"
+ALIASES: Mapping[str, str] = {"ridge": "rank_ridge"}
+"""Short names of recipes."""
 
 
 def build_catalog(strategy: StrategyConfig, plugins: Iterable[str] = (), root: Path | None = None) -> Catalog:
@@ -41,13 +44,14 @@ def build_catalog(strategy: StrategyConfig, plugins: Iterable[str] = (), root: P
     for name in plugins:
         _register(catalog, name, _load(name, root or Path.cwd()))
     for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda e: e.name):
-        _register(catalog, entry.name, _imported(entry.name, entry.module))
+        _register(catalog, entry.name, _imported(entry.name, entry.module), entry.attr or "register")
     return catalog
 
 
 def _load(name: str, root: Path) -> ModuleType:
     if not name.endswith(".py"):
-        return _imported(name, name)
+        with _importable(root):
+            return _imported(name, name)
     path = (root / name).resolve()
     if not path.is_file():
         raise UsageError(f'plugin "{name}": no file {path}; correct plugins = [...] in marketloop.toml')
@@ -65,6 +69,16 @@ def _load(name: str, root: Path) -> ModuleType:
     return module
 
 
+@contextmanager
+def _importable(root: Path) -> Iterator[None]:
+    """Let packages beside ``marketloop.toml`` be imported."""
+    sys.path.insert(0, str(root))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(root))
+
+
 def _imported(name: str, module: str) -> ModuleType:
     try:
         return importlib.import_module(module)
@@ -75,10 +89,10 @@ def _imported(name: str, module: str) -> ModuleType:
         ) from error
 
 
-def _register(catalog: Catalog, name: str, module: ModuleType) -> None:
-    register = getattr(module, "register", None)
+def _register(catalog: Catalog, name: str, module: ModuleType, attribute: str = "register") -> None:
+    register = getattr(module, attribute, None)
     if not callable(register):
-        raise UsageError(f'plugin "{name}" has no function register(catalog); a plugin is a module with one')
+        raise UsageError(f'plugin "{name}" has no function {attribute}(catalog); a plugin is a module with one')
     before = _names(catalog)
     try:
         register(catalog)

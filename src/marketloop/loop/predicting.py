@@ -76,10 +76,11 @@ def predict(house: House, tickers: Sequence[str] = (), *, family: str | None = N
     champion, fallback = _champion(house, house.slot(family))
     predictions = _board(house, champion, fallback=fallback)
     known = {prediction.ticker: prediction for prediction in predictions}
-    for ticker in tickers:
-        if ticker not in known:
-            near = did_you_mean(ticker.upper(), known)
-            raise UsageError(f'no prediction for "{ticker}": it is not among the {len(known)} tickers scored.{near}')
+    unknown = [ticker for ticker in tickers if ticker not in known]
+    if unknown:
+        near = did_you_mean(unknown[0].upper(), known)
+        names = ", ".join(f'"{ticker}"' for ticker in unknown)
+        raise UsageError(f"no prediction for {names}: not among the {len(known)} tickers scored.{near}")
     wanted = tuple(known[ticker] for ticker in tickers) if tickers else predictions
     as_of = max(prediction.as_of for prediction in predictions)
     return Answers(as_of, champion, fallback, _stale(house, as_of), wanted)

@@ -24,6 +24,7 @@ from marketloop.features import compute, fill, fingerprint, resolve
 from marketloop.labels import Panel, build_panel
 from marketloop.loop.context import Market, market_of
 from marketloop.loop.house import House
+from marketloop.loop.plugins import ALIASES
 from marketloop.models import checked_parameters
 from marketloop.runtime.logging import get_logger
 from marketloop.runtime.settings import Settings
@@ -53,9 +54,6 @@ PROFILES: Mapping[str, Mapping[str, float]] = {
 """Floors by profile; inclusive."""
 
 FLOOR_FIGURES = ("accuracy", "precision", "recall", "f1_score", "roc_auc", "mcc")
-
-ALIASES: Mapping[str, str] = {"ridge": "rank_ridge"}
-"""Short names of recipes."""
 
 
 @dataclass(frozen=True, slots=True)

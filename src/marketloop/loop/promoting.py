@@ -74,7 +74,7 @@ def _overruled(
     """Apply the user's floors and added checks, then ``--force``; a hard check is never overruled."""
     if any(check.hard and not check.passed for check in checks):
         failed = next(check for check in checks if check.hard and not check.passed)
-        code = {"plausibility": "implausible", "leak": "leak"}.get(failed.name, "hard_check")
+        code = verdict.reason_code if failed in verdict.checks else "hard_check"
         return "refused", code, f"hard check {failed.name} failed: {failed.detail}"
     if force:
         return "promoted", "forced", f"forced: {reason}; the gate said: {verdict.reason}"

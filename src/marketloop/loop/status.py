@@ -54,6 +54,8 @@ def _family(house: House, name: str, *, busy: bool) -> dict[str, Any]:
     why = "another cycle is running" if busy else None
     if house.store.version is None:
         why = "no bars yet: run `marketloop collect`"
+    elif why is None and any(v.verdict and v.data_version == str(house.store.version) for v in trained):
+        why = "no bars have come since the last training: run `marketloop collect`"
     return {
         "family": name,
         "config_key": slot.config_key,

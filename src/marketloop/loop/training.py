@@ -92,7 +92,8 @@ def train_family(
     choices = choices or Choices()
     spec = choose(house, family, choices)
     house.project.check_writable()
-    prepared = prepared or prepare(house, spec, sample_size=choices.sample_size)
+    if prepared is None:
+        prepared = prepare(house, spec, sample_size=choices.sample_size)
     check_enough(prepared.matrix, spec)
     matrix = with_ranks(prepared.matrix) if any(c.recipe.needs_ranks for c in spec.contenders) else prepared.matrix
     start = int(matrix.session[-1]) + 1

@@ -144,21 +144,16 @@ class BoostedClassifier:
             self._settings(),
             train,
             num_boost_round=most,
-            evals=[(self._binned(tail, train), "tail")],
+            evals=[(self._binned(tail), "tail")],
             early_stopping_rounds=patience,
             verbose_eval=False,
         )
         return int(booster.best_iteration) + 1
 
-    def _binned(self, rows: Matrix, reference: xgb.QuantileDMatrix | None = None) -> xgb.QuantileDMatrix:
-        return xgb.QuantileDMatrix(
-            rows.X,
-            label=rows.label,
-            weight=self._weight(rows),
-            ref=reference,
-            max_bin=int(self.params.get("max_bin", 256)),
-            nthread=self.threads,
-        )
+    def _binned(self, rows: Matrix) -> xgb.DMatrix:
+        # Not a QuantileDMatrix: that one reads the data through a Python callback, where Ctrl-C is lost or crashes the
+        # process. With the histogram method both bin alike and predict alike to the last bit.
+        return xgb.DMatrix(rows.X, label=rows.label, weight=self._weight(rows), nthread=self.threads)
 
     def _weight(self, rows: Matrix) -> NDArray[np.float32]:
         if not self.params.get("balanced"):

@@ -17,7 +17,7 @@ from marketloop.runtime.redact import redact
 __all__ = ["get_logger", "set_up_logging"]
 
 _ROOT: Final = "marketloop"
-_LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
+_LEVELS: Final = (logging.CRITICAL, logging.INFO, logging.DEBUG)
 _FILE_BYTES: Final = 5_000_000
 _FILES_KEPT: Final = 5
 
@@ -37,7 +37,7 @@ def set_up_logging(
     folder : Path or None
         Folder of the log files, created when missing; None writes no file.
     verbosity : int
-        0 shows warnings on the screen, 1 information, 2 everything.
+        0 shows nothing on the screen, where commands speak for themselves; 1 information, 2 everything.
     file : str
         Name of the file; it holds JSON lines, rotates at 5 MB, and five old ones are kept.
     screen : text stream, optional

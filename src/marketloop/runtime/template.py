@@ -42,6 +42,7 @@ name = "marketloop"
 # us10y = "us10y.csv"
 # usd = "usd.csv"
 # sectors = "sectors.csv"           # ticker, sector
+# sector_etfs = "etfs.parquet"      # bars of the sector funds; FILE#NAME picks a column or ticker of a file
 
 [strategy]                          # periods of the configurable indicators, in bars
 # rsi_period = 10
