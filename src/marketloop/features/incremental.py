@@ -17,7 +17,7 @@ from marketloop.features.panel import BAR, ROW, Panel, make_panel, numbered
 
 __all__ = ["latest"]
 
-TIERS = (25, 80, 272)
+TIERS = (25, 80, 190, 272)
 """Look-backs that are read together: fewer queries for some rows more."""
 
 
