@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
-import inspect
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -61,11 +60,14 @@ def _load(name: str, root: Path) -> ModuleType:
         raise UsageError(f'plugin "{name}": {path} is not a Python file')
     module = importlib.util.module_from_spec(spec)
     sys.modules[key] = module
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # an edit within the second must not be overlooked
     try:
         spec.loader.exec_module(module)
     except Exception as error:
         sys.modules.pop(key, None)
         raise UsageError(f'plugin "{name}" cannot be loaded: {type(error).__name__}: {error}') from error
+    finally:
+        sys.dont_write_bytecode = before
     return module
 
 
@@ -112,7 +114,8 @@ def _names(catalog: Catalog) -> dict[str, None]:
 
 
 def _source(module: ModuleType) -> str:
+    path = Path(module.__file__ or "")
     try:
-        return inspect.getsource(module)
-    except (OSError, TypeError):
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
         return repr(module)
