@@ -42,7 +42,7 @@ def test_plugin_of_the_readme_joins_every_set_and_sees_no_future(plugin: Path) -
 
 
 def test_plugin_of_the_readme_is_refused_by_name_when_it_looks_ahead(plugin: Path) -> None:
-    text = plugin.read_text(encoding="utf-8").replace("- 1,", "- pl.col('close').shift(-1) / close,")
+    text = plugin.read_text(encoding="utf-8").replace("- 1\n", "- close.shift(-1) / close\n")
     plugin.write_text(text, encoding="utf-8")
     catalog = build_catalog(StrategyConfig(), [plugin.name], plugin.parent)
     bars: pl.DataFrame = simulate(MarketSpec(tickers=3, sessions=400, seed=1)).bars
