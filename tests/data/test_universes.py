@@ -53,7 +53,7 @@ def test_membership_file_without_its_columns_is_refused(tmp_path: Path) -> None:
 def test_universe_that_cannot_be_resolved_says_why() -> None:
     with pytest.raises(UsageError, match=r'unknown universe "sp50": expected one of .* Did you mean "sp500"\?'):
         resolve_universe("sp50", AVAILABLE)
-    with pytest.raises(UsageError, match="needs a file of its members by date"):
+    with pytest.raises(UsageError, match="cannot read its members by date yet"):
         resolve_universe("sp500", AVAILABLE)
     with pytest.raises(UsageError, match='has no ticker of the universe "JP"; it has 5 tickers'):
         resolve_universe("JP", AVAILABLE)

@@ -89,8 +89,8 @@ def resolve_universe(
         dated = None
     elif name == "sp500":
         raise UsageError(
-            'the universe "sp500" needs a file of its members by date (ticker, start_date, end_date); '
-            "without one use --region US, or name the tickers"
+            'the universe "sp500" changes by date, and collect cannot read its members by date yet; '
+            "use --region US, or name the tickers"
         )
     else:
         raise unknown_name("universe", name, (ALL, *REGIONS, "sp500", *lists))

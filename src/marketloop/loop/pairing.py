@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from marketloop.core.values import Matrix
-from marketloop.dataset import with_ranks
 from marketloop.evaluation.rank_ic import SMALL_UNIVERSE, SessionSeries, neutral_one_session, sequential_ic
 from marketloop.evaluation.splits import known_before
 from marketloop.evaluation.stream import Fitted, Stream, StreamSpec, grid_of, scale_of
 from marketloop.loop.house import House
 from marketloop.loop.preparing import Prepared
+from marketloop.loop.scoring import output_of
 from marketloop.loop.streams import stored_scores
 from marketloop.state.champions import Champion
 
@@ -87,8 +87,8 @@ def _frozen_ic1(house: House, prepared: Prepared, spec: StreamSpec, champion: Ch
     rows = prepared.matrix.take(prepared.matrix.session > through)
     if len(rows) == 0:
         return SessionSeries(np.zeros(0, np.int32), np.zeros(0))
-    rows = (with_ranks(rows) if recipe.needs_ranks else rows).select(tuple(artefact.manifest["features"]))
-    score = spec.family.score(recipe.from_parts(artefact.parts).predict(rows))
+    output = output_of(recipe.from_parts(artefact.parts), recipe, tuple(artefact.manifest["features"]), rows)
+    score = spec.family.score(output)
     return _ic1(prepared, spec, _frame(rows, score, artefact.manifest.get("score_scale")))
 
 

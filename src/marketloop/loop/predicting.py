@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from marketloop.core.errors import UsageError, did_you_mean
-from marketloop.dataset import newest_rows, with_ranks
+from marketloop.dataset import newest_rows
 from marketloop.evaluation.scorecard import SignalRule
 from marketloop.loop.context import sessions_around
 from marketloop.loop.house import House
 from marketloop.loop.preparing import choose, complete_sessions, prepare, stored_bars
-from marketloop.loop.scoring import board
+from marketloop.loop.scoring import board, output_of
 from marketloop.state import Slot, champions, scoreboards
 from marketloop.state.champions import Champion
 from marketloop.state.scoreboards import Prediction
@@ -122,11 +122,10 @@ def _score_now(house: House, champion: Champion) -> tuple[Prediction, ...]:
     recipe = house.catalog.recipe(str(manifest["recipe"]))
     prepared = prepare(house, choose(house, champion.slot.family))
     rows = newest_rows(prepared.matrix)
-    rows = (with_ranks(rows) if recipe.needs_ranks else rows).select(tuple(manifest["features"]))
     signal = manifest.get("signal") or {}
     rule = SignalRule(_or(signal.get("buy_from"), np.inf), _or(signal.get("sell_to"), -np.inf))
     return board(
-        recipe.from_parts(artefact.parts).predict(rows),
+        output_of(recipe.from_parts(artefact.parts), recipe, tuple(manifest["features"]), rows),
         tickers=[prepared.panel.tickers[i] for i in rows.ticker],
         as_of=prepared.sessions.date(int(rows.session[-1])),
         family=house.catalog.family(champion.slot.family),

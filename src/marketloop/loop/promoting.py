@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from marketloop.core.catalog import Check
-from marketloop.dataset import newest_rows, with_ranks
+from marketloop.dataset import newest_rows
 from marketloop.evaluation.gate import Verdict
 from marketloop.loop.examining import Examined, Made
 from marketloop.loop.flight import Flight
 from marketloop.loop.floors import floor_checks
 from marketloop.loop.house import House
 from marketloop.loop.results import FamilyResult, check_document
-from marketloop.loop.scoring import board
+from marketloop.loop.scoring import board, output_of
 from marketloop.registry import Ruling
 
 __all__ = ["promote", "record_failure", "refuse_leak"]
@@ -90,9 +90,8 @@ def _overruled(
 def _journal(house: House, made: Made, *, provisional: bool) -> None:
     """Write what the version says of every ticker before it is served."""
     rows = newest_rows(made.prepared.matrix)
-    rows = (with_ranks(rows) if made.fitted.contender.recipe.needs_ranks else rows).select(made.fitted.block.features)
     predictions = board(
-        made.fitted.learner.predict(rows),
+        output_of(made.fitted.learner, made.fitted.contender.recipe, made.fitted.block.features, rows),
         tickers=[made.prepared.panel.tickers[i] for i in rows.ticker],
         as_of=made.prepared.sessions.date(int(rows.session[-1])),
         family=made.spec.family,

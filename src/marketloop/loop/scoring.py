@@ -8,11 +8,24 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from marketloop.core.catalog import Family
+from marketloop.core.catalog import Family, Learner, Recipe
+from marketloop.core.values import Matrix
+from marketloop.dataset import with_ranks
 from marketloop.evaluation.scorecard import SignalRule
 from marketloop.state.scoreboards import Prediction
 
-__all__ = ["board"]
+__all__ = ["board", "output_of"]
+
+
+def output_of(learner: Learner, recipe: Recipe, names: Sequence[str], rows: Matrix) -> NDArray[np.float64]:
+    """Return what `learner` says of `rows`: whole sessions, with ranks where its recipe reads them, features in order.
+
+    Raises
+    ------
+    RefusedError
+        The rows lack one of the features `names`.
+    """
+    return learner.predict((with_ranks(rows) if recipe.needs_ranks else rows).select(names))
 
 
 def board(
