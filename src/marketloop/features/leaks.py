@@ -78,7 +78,8 @@ def check_leaks(
     found: dict[tuple[str, str], Leak] = {}
     for leak in (
         *_undated(case, features),
-        *_future(unmasked, bare, _ends(case, features, cuts, seed)),
+        *_future(unmasked, bare, _cut_sessions(case, cuts, seed)),
+        *_warm_up(unmasked, features, bare),
         *_lookback(case, features, cuts, seed),
     ):
         known = found.get((leak.feature, leak.kind))
@@ -104,11 +105,13 @@ def _cut_sessions(case: Case, cuts: int, seed: int) -> list[dt.date]:
     return [sessions[int(at)] for at in np.unique(drawn)]
 
 
-def _ends(case: Case, features: Sequence[Feature], cuts: int, seed: int) -> list[dt.date]:
-    """Add to the drawn sessions one inside the warm-up of each look-back: what fills it from behind shows there."""
+def _warm_up(case: Case, features: Sequence[Feature], bare: Sequence[Feature]) -> Iterator[Leak]:
+    """Cut each feature on its first session and on the last of its warm-up: what fills that from behind shows there."""
     sessions = case.bars["date"].unique().sort()
-    inside = {sessions[min(f.lookback // 2, len(sessions) - 1)] for f in features}
-    return sorted(inside.union(_cut_sessions(case, cuts, seed)))
+    for lookback in sorted({f.lookback for f in features if f.lookback > 0}):
+        chosen = [b for f, b in zip(features, bare, strict=True) if f.lookback == lookback]
+        last = sessions[min(lookback, len(sessions)) - 1]
+        yield from _future(case, chosen, [sessions[0], last])
 
 
 def _future(case: Case, features: Sequence[Feature], ends: Sequence[dt.date]) -> Iterator[Leak]:
