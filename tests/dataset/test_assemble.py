@@ -9,10 +9,11 @@ import polars as pl
 import pytest
 from tests.evaluation.builders import SmallMarket, calendar, rows_matrix, small_market, tidy
 
+from marketloop.core.catalog import Label
 from marketloop.core.errors import UsageError
 from marketloop.core.values import Matrix
 from marketloop.dataset import LabelSpec, assemble, feature_names_kept, newest_rows
-from marketloop.labels import UNKNOWN, direction_classes, forward_outcomes
+from marketloop.labels import RANK, RETURN, UNKNOWN, direction_classes, forward_outcomes
 
 
 @pytest.fixture
@@ -39,10 +40,18 @@ def test_each_row_has_its_own_features_and_its_own_outcome(market: SmallMarket) 
     np.testing.assert_array_equal(matrix.known_on, outcomes.known_on[row, ticker])
 
 
-def test_label_is_the_neutral_return_when_there_is_no_threshold(market: SmallMarket) -> None:
-    matrix, panel = market.matrix(label=LabelSpec(3, None)), market.panel()
-    expected = forward_outcomes(panel, 3).neutral[panel.rows_of(matrix.session), matrix.ticker]
+@pytest.mark.parametrize(("label", "figure"), [(RANK, "rank"), (RETURN, "returns")])
+def test_label_that_is_a_number_is_the_outcome_itself(market: SmallMarket, label: Label, figure: str) -> None:
+    matrix, panel = market.matrix(label=LabelSpec(3, None, label)), market.panel()
+    expected = getattr(forward_outcomes(panel, 3), figure)[panel.rows_of(matrix.session), matrix.ticker]
     np.testing.assert_array_equal(matrix.label, expected.astype(np.float32))
+    assert matrix.classes == ()
+    assert matrix.take(slice(0, 3)).classes == ()
+
+
+def test_matrix_names_the_classes_of_its_label(market: SmallMarket) -> None:
+    assert market.matrix().classes == ("SELL", "HOLD", "BUY")
+    assert market.matrix().take(slice(0, 3)).classes == ("SELL", "HOLD", "BUY")
 
 
 def test_newest_sessions_are_kept_with_unknown_labels(market: SmallMarket) -> None:

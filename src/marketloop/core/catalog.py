@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self, TypeVar, runtime_checkable
+from typing import Any, Literal, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 import polars as pl
@@ -14,7 +14,19 @@ from numpy.typing import NDArray
 from marketloop.core.errors import UsageError, unknown_name
 from marketloop.core.values import Matrix
 
-__all__ = ["Catalog", "Check", "Explaining", "Family", "Feature", "Learner", "Recipe"]
+__all__ = [
+    "Catalog",
+    "Check",
+    "Dimension",
+    "Explaining",
+    "Family",
+    "Feature",
+    "Label",
+    "LabelValues",
+    "Learner",
+    "Preparing",
+    "Recipe",
+]
 
 Params = Mapping[str, Any]
 T = TypeVar("T")
@@ -101,6 +113,77 @@ class Explaining(Protocol):
         ...
 
 
+@runtime_checkable
+class Preparing(Protocol):
+    """A learner that can put its training rows into a form of its own once, for many fits; optional.
+
+    ``fit(train)`` and ``fit_prepared(prepare(train))`` make the same model. Two learners whose `preparation` is equal
+    may be fitted on one and the same prepared form, so it must name every setting that the form depends on.
+    """
+
+    def preparation(self) -> Hashable:
+        """Return what the prepared form depends on besides the rows."""
+        ...
+
+    def prepare(self, train: Matrix) -> Any:
+        """Return the rows as this learner reads them."""
+        ...
+
+    def fit_prepared(self, prepared: Any) -> Self:
+        """Learn from what `prepare` returned; it is left as it was."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LabelValues:
+    """What became of each ticker after each close, and when that was known; arrays (T, N).
+
+    `value` is a class code or a number, NaN while unknown; `known_on` (int32) the session at whose close it is known,
+    the largest int32 while it is not.
+    """
+
+    value: NDArray[np.float64]
+    known_on: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """An outcome that a family predicts.
+
+    Parameters
+    ----------
+    name : str
+    build : function (panel, horizon, threshold) -> LabelValues
+        `panel` is a `labels.Panel`; `threshold` a fraction, or None where the label has none. The outcome of session t
+        must be known on one and the same later session for every ticker: labels that resolve early for some rows only
+        would let a purged training see the quick ones first.
+    classes : names of the classes in order of their codes, or empty for a number
+    """
+
+    name: str
+    build: Callable[[Any, int, float | None], LabelValues]
+    classes: tuple[str, ...] = ()
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """One hyperparameter's range for tuning, both ends included; `log` searches its logarithm evenly."""
+
+    name: str
+    low: float
+    high: float
+    kind: Literal["float", "int"] = "float"
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high or (self.log and self.low <= 0):
+            raise UsageError(
+                f"the range of {self.name} is {self.low:g} to {self.high:g}: expected low < high"
+                f"{', above 0 on a log scale' if self.log else ''}"
+            )
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """A way to make a learner.
@@ -118,6 +201,8 @@ class Recipe:
         Whether the learner reads ``Matrix.ranks``.
     grid : tuple of mappings
         Settings that inner purged validation chooses among; ``({},)`` leaves nothing to choose.
+    space : tuple of Dimension
+        What tuning searches; empty where there is nothing to tune.
     """
 
     name: str
@@ -127,11 +212,12 @@ class Recipe:
     needs_ranks: bool = False
     grid: tuple[Params, ...] = field(default=({},))
     description: str = ""
+    space: tuple[Dimension, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A kind of model: what it predicts, with which recipes, and how its output is read.
+    """A kind of model, in one declaration: what it predicts, with which recipes, how its output is read and judged.
 
     Parameters
     ----------
@@ -139,23 +225,42 @@ class Family:
     classes : names of the classes in order of their codes, or empty for a value
     horizon : int
         Default label horizon in sessions.
-    threshold : float
-        Default move, as a fraction, beyond which a label is BUY or SELL.
+    threshold : float or None
+        Default threshold of the label, as a fraction (price: the move beyond which it is BUY or SELL).
     recipes : names of recipes, the fallback first
     score : function (output of `Learner.predict`) -> (n,)
         Directional score, higher is more bullish.
     minimum_rows : int
         Fewest labelled rows that a training needs.
+    label : str
+        Name of a `Label` of the catalog.
+    unit : ``ticker`` or ``session``
+        What a row stands for: a ticker in a session, or the whole market in a session (market series only).
+    statistic : ``rank_ic`` or ``log_loss``
+        What skill is measured by (GATE.md, 2): the order of the tickers within a session, or, where a session is one
+        row, the gain in log loss over the last known label.
+    objective : str
+        What tuning improves: ``log_loss``, ``rank_ic`` or ``rmse``.
+    cadence : str
+        When it is retrained by default: ``nightly``, ``monthly`` or ``quarterly``.
+    by_default : bool
+        Whether it is retrained without being asked for; ``[family.NAME] enabled`` wins.
     """
 
     name: str
     classes: tuple[str, ...]
     horizon: int
-    threshold: float
+    threshold: float | None
     recipes: tuple[str, ...]
     score: Callable[[NDArray[np.float64]], NDArray[np.float64]]
     minimum_rows: int = 1000
     description: str = ""
+    label: str = "direction"
+    unit: Literal["ticker", "session"] = "ticker"
+    statistic: Literal["rank_ic", "log_loss"] = "rank_ic"
+    objective: str = "log_loss"
+    cadence: str = "nightly"
+    by_default: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +289,7 @@ class Catalog:
     features: dict[str, Feature] = field(default_factory=dict)
     recipes: dict[str, Recipe] = field(default_factory=dict)
     families: dict[str, Family] = field(default_factory=dict)
+    labels: dict[str, Label] = field(default_factory=dict)
     sources: dict[str, Callable[..., Any]] = field(default_factory=dict)
     universes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     conditions: dict[str, Callable[..., str | None]] = field(default_factory=dict)
@@ -192,8 +298,8 @@ class Catalog:
     plugin_features: tuple[str, ...] = ()
     origins: dict[str, str] = field(default_factory=dict)
 
-    def add(self, *things: Feature | Recipe | Family) -> Catalog:
-        """Add features, recipes and families; a name that is taken raises `UsageError`."""
+    def add(self, *things: Feature | Label | Recipe | Family) -> Catalog:
+        """Add features, labels, recipes and families; a name that is taken raises `UsageError`."""
         for thing in things:
             shelf: dict[str, Any]
             match thing:
@@ -203,8 +309,10 @@ class Catalog:
                     shelf = self.recipes
                 case Family():
                     shelf = self.families
+                case Label():
+                    shelf = self.labels
                 case _:
-                    raise UsageError(f"a catalog takes Feature, Recipe or Family, not {type(thing).__name__}")
+                    raise UsageError(f"a catalog takes Feature, Label, Recipe or Family, not {type(thing).__name__}")
             self._put(shelf, type(thing).__name__.lower(), thing.name, thing)
         return self
 
@@ -231,6 +339,10 @@ class Catalog:
     def recipe(self, name: str) -> Recipe:
         """Return the recipe called `name`."""
         return _get(self.recipes, "recipe", name)
+
+    def label(self, name: str) -> Label:
+        """Return the label called `name`."""
+        return _get(self.labels, "label", name)
 
     def family(self, name: str) -> Family:
         """Return the family called `name`."""

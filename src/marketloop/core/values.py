@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -18,6 +18,7 @@ __all__ = ["BoolArray", "Context", "FloatArray", "IntArray", "Matrix", "Sessions
 FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.integer[Any]]
 BoolArray = NDArray[np.bool_]
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,7 @@ class Matrix:
         Session number of the row, and the position of its ticker in `tickers`.
     tickers : names of the tickers
     label : float32 (n,)
-        Class code (SELL 0, HOLD 1, BUY 2) or value; NaN while the outcome is not known.
+        Class code (e.g. SELL 0, HOLD 1, BUY 2) or value; NaN while the outcome is not known.
     target : float32 (n,)
         What a rank learner aims at: the neutralised forward return as a rank in its session, -0.5..0.5.
     known_on : int32 (n,)
@@ -161,6 +162,7 @@ class Matrix:
         Each feature as a rank within its session, -0.5..0.5, 0 where it is missing or the same for all.
     empty : names
         Features of the set that nothing feeds; they have no column, and `select` gives NaN for them.
+    classes : names of the label's classes in order of their codes, or empty where the label is a value
     """
 
     X: NDArray[np.float32]
@@ -178,29 +180,34 @@ class Matrix:
     fingerprint: str = ""
     ranks: NDArray[np.float32] | None = None
     empty: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.session)
 
     def take(self, rows: BoolArray | IntArray | slice) -> Matrix:
-        """Return the matrix of the selected `rows` (order kept; rows that stand together are a view, not a copy)."""
+        """Return the matrix of the selected `rows` (order kept; rows that stand together are a view, not a copy).
+
+        What is read-only stays read-only, copied or not.
+        """
         rows = _as_slice(rows)
         return Matrix(
-            X=self.X[rows],
+            X=_rows(self.X, rows),
             names=self.names,
-            session=self.session[rows],
-            ticker=self.ticker[rows],
+            session=_rows(self.session, rows),
+            ticker=_rows(self.ticker, rows),
             tickers=self.tickers,
-            label=self.label[rows],
-            target=self.target[rows],
-            known_on=self.known_on[rows],
-            weight=self.weight[rows],
+            label=_rows(self.label, rows),
+            target=_rows(self.target, rows),
+            known_on=_rows(self.known_on, rows),
+            weight=_rows(self.weight, rows),
             missing=self.missing,
             missing_sessions=self.missing_sessions,
             missing_rows=self.missing_rows,
             fingerprint=self.fingerprint,
-            ranks=None if self.ranks is None else self.ranks[rows],
+            ranks=None if self.ranks is None else _rows(self.ranks, rows),
             empty=self.empty,
+            classes=self.classes,
         )
 
     def select(self, names: Sequence[str]) -> Matrix:
@@ -222,6 +229,12 @@ class Matrix:
             ranks=None if self.ranks is None else _columns(self.ranks, at, 0.0),
             empty=tuple(name for name in self.empty if name not in names),
         )
+
+
+def _rows(values: NDArray[Scalar], rows: BoolArray | IntArray | slice) -> NDArray[Scalar]:
+    taken = values[rows]
+    taken.flags.writeable = taken.flags.writeable and values.flags.writeable
+    return taken
 
 
 def _columns(values: NDArray[np.float32], at: NDArray[np.intp], absent: float) -> NDArray[np.float32]:

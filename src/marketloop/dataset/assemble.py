@@ -8,10 +8,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from marketloop.core.catalog import Label
 from marketloop.core.errors import UsageError
 from marketloop.core.frames import BAR_KEYS
 from marketloop.core.values import Matrix, Sessions
-from marketloop.labels import Panel, average_uniqueness, direction_classes, forward_outcomes
+from marketloop.labels import DIRECTION, Panel, average_uniqueness, forward_outcomes
 
 __all__ = ["LabelSpec", "assemble", "feature_names_kept", "newest_rows"]
 
@@ -27,11 +28,13 @@ class LabelSpec:
     horizon : int
         Sessions from the close of t to the outcome.
     threshold : float, optional
-        Move beyond which a label is BUY or SELL; None makes the label the neutralised forward return itself.
+        What the label takes it for, e.g. the move beyond which it is BUY or SELL; None where the label has none.
+    label : Label
     """
 
     horizon: int = 5
     threshold: float | None = 0.02
+    label: Label = DIRECTION
 
 
 def assemble(
@@ -77,8 +80,8 @@ def assemble(
     session, ticker = session[order], ticker[order]
     outcomes = forward_outcomes(panel, label.horizon)
     at = (panel.rows_of(session), ticker)
-    value = outcomes.neutral if label.threshold is None else direction_classes(outcomes.returns, label.threshold)
-    known_on = outcomes.known_on[at]
+    happened = label.label.build(panel, label.horizon, label.threshold)
+    known_on = happened.known_on[at]
     counts = _missing_by_session(raw, names, session, order)
     matrix = Matrix(
         X=filled.select(names).to_numpy(order="c")[order].astype(np.float32, copy=False),
@@ -86,7 +89,7 @@ def assemble(
         session=session,
         ticker=ticker,
         tickers=panel.tickers,
-        label=value[at].astype(np.float32),
+        label=happened.value[at].astype(np.float32),
         target=outcomes.rank[at].astype(np.float32),
         known_on=known_on,
         weight=_weights(session, ticker, label.horizon),
@@ -94,6 +97,7 @@ def assemble(
         missing_sessions=counts[0],
         missing_rows=counts[2],
         fingerprint=fingerprint,
+        classes=label.label.classes,
     )
     columns = (matrix.session, matrix.ticker, matrix.label, matrix.target, matrix.known_on, matrix.weight)
     for values in (matrix.X, *columns):

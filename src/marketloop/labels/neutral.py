@@ -28,31 +28,35 @@ def neutralise(returns: Array, controls: tuple[Array, ...]) -> Array:
     -----
     Residuals carry neither beta nor volatility bets, so a rank correlation with them credits neither (GATE.md, 2).
     """
-    out = np.full_like(returns, np.nan)
-    for t in range(len(returns)):
-        known = np.isfinite(returns[t])
-        n = int(known.sum())
-        if n == 0:
-            continue
-        y = returns[t, known]
-        if n < LEAST_FOR_REGRESSION:
-            out[t, known] = y - y.mean()
-            continue
-        design = np.column_stack([np.ones(n), *_usable(controls, t, known)])
-        coefficients, *_ = np.linalg.lstsq(design, y, rcond=None)
-        out[t, known] = y - design @ coefficients
-    return out
+    known = np.isfinite(returns)
+    count = known.sum(axis=1, keepdims=True)
+    residual = _centred(returns, known, count)
+    columns = [_standardised(control, known, count) for control in controls]
+    if columns:
+        design = np.stack(columns, axis=2)
+        design *= (count >= LEAST_FOR_REGRESSION)[:, :, None]
+        gram = np.einsum("tni,tnj->tij", design, design)
+        moment = np.einsum("tni,tn->ti", design, residual)
+        # A pseudo-inverse: of two controls that say the same each gets half, as with least squares of minimal norm.
+        weights = np.einsum("tij,tj->ti", np.linalg.pinv(gram, hermitian=True), moment)
+        residual = residual - np.einsum("tni,ti->tn", design, weights)
+    return np.where(known, residual, np.nan)
 
 
-def _usable(controls: tuple[Array, ...], t: int, known: NDArray[np.bool_]) -> list[Array]:
-    columns = []
-    for control in controls:
-        column = control[t, known]
-        have = np.isfinite(column)
-        if not have.any():
-            continue
-        filled = np.where(have, column, column[have].mean())
-        spread = filled.std()
-        if spread > 1e-12 * np.abs(filled).max():  # the rounding of a constant is no control
-            columns.append((filled - filled.mean()) / spread)
-    return columns
+def _centred(values: Array, known: NDArray[np.bool_], count: NDArray[np.intp]) -> Array:
+    """Return `values` less their mean over the known entries of each row, 0 elsewhere."""
+    inside = np.where(known, values, 0.0)
+    mean = inside.sum(axis=1, keepdims=True) / np.maximum(count, 1)
+    return np.where(known, inside - mean, 0.0)
+
+
+def _standardised(control: Array, known: NDArray[np.bool_], count: NDArray[np.intp]) -> Array:
+    """Return a control with mean 0 and size 1 in each row; 0 where it is missing, all of 0 where it is constant."""
+    have = known & np.isfinite(control)
+    inside = np.where(have, control, 0.0)
+    mean = inside.sum(axis=1, keepdims=True) / np.maximum(have.sum(axis=1, keepdims=True), 1)
+    centred = np.where(have, inside - mean, 0.0)
+    spread = np.sqrt((centred * centred).sum(axis=1, keepdims=True) / np.maximum(count, 1))
+    # The rounding of a constant is no control.
+    real = spread > 1e-12 * np.abs(inside).max(axis=1, keepdims=True)
+    return np.where(real, centred / np.where(real, spread, 1.0), 0.0)

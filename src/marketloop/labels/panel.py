@@ -39,6 +39,8 @@ class Panel:
         60-session beta against the market and 60-session standard deviation of returns, known at the close of t.
     short_vol : float64 (T, N)
         20-session standard deviation of returns, known at the close of t.
+    open, high, low : float64 (T, N), optional
+        Adjusted prices within the session; None where the bars have only closes.
     """
 
     first: int
@@ -48,6 +50,9 @@ class Panel:
     beta: Array
     vol: Array
     short_vol: Array
+    open: Array | None = None
+    high: Array | None = None
+    low: Array | None = None
 
     @property
     def last(self) -> int:
@@ -76,14 +81,21 @@ def build_panel(bars: pl.DataFrame, sessions: Sessions, context: Context | None 
     number = sessions.numbers(bars["date"].to_numpy())
     column = tickers.search_sorted(bars["ticker"]).to_numpy().astype(np.intp)
     first = int(number.min())
-    close = np.full((int(number.max()) - first + 1, len(tickers)), np.nan)
-    close[number - first, column] = bars["close"].cast(pl.Float64).to_numpy()
+    shape = (int(number.max()) - first + 1, len(tickers))
+
+    def grid(name: str) -> Array:
+        values = np.full(shape, np.nan)
+        values[number - first, column] = bars[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
+        return values
+
+    close = grid("close")
     returns = np.full_like(close, np.nan)
     returns[1:] = close[1:] / close[:-1] - 1
     market = _market_returns(returns, first, sessions, context)
     beta, vol = rolling_moments(returns, market, WINDOW)
     _, short_vol = rolling_moments(returns, market, SHORT_WINDOW)
-    return Panel(first, tuple(tickers.to_list()), close, returns, beta, vol, short_vol)
+    within = {name: grid(name) if name in bars.columns else None for name in ("open", "high", "low")}
+    return Panel(first, tuple(tickers.to_list()), close, returns, beta, vol, short_vol, **within)
 
 
 def _market_returns(returns: Array, first: int, sessions: Sessions, context: Context | None) -> Array:
