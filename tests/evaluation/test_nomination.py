@@ -19,10 +19,11 @@ from marketloop.evaluation.nomination import (
     nominate,
     score_fold,
 )
-from marketloop.models import builtin_recipes
+from marketloop.models import builtin_families, builtin_recipes
 
 RIDGE = builtin_recipes()[0]
 SHRUNK = Contender(RIDGE, {**RIDGE.defaults})
+TELLING = replace(builtin_families()[0], score=buy_minus_sell)
 LOOSE = Contender(RIDGE, {**RIDGE.defaults, "penalty": 0.4})
 
 
@@ -39,10 +40,32 @@ def test_key_names_the_recipe_and_what_differs_from_its_defaults() -> None:
     assert LOOSE.key == "rank_ridge(penalty=0.4)"
 
 
-def test_best_mean_over_the_folds_is_nominated() -> None:
-    folds = [fold(3, SHRUNK, 0.01), fold(3, LOOSE, 0.05), fold(4, SHRUNK, 0.03), fold(4, LOOSE, 0.0)]
+def folds_of(shrunk: tuple[float, ...], loose: tuple[float, ...]) -> list[FoldRecord]:
+    pairs = zip(shrunk, loose, strict=True)
+    return [f for n, (a, b) in enumerate(pairs, start=3) for f in (fold(n, SHRUNK, a), fold(n, LOOSE, b))]
+
+
+def test_contender_whose_lead_is_more_than_one_standard_error_is_nominated() -> None:
+    folds = folds_of(shrunk=(0.01, 0.03, 0.02), loose=(0.04, 0.05, 0.03))  # lead 0.02, standard error 0.0058
     assert nominate(folds, (SHRUNK, LOOSE), before=10_000) is LOOSE
-    assert comparison(folds) == pytest.approx({SHRUNK.key: 0.02, LOOSE.key: 0.025})
+    assert comparison(folds) == pytest.approx({SHRUNK.key: 0.02, LOOSE.key: 0.04})
+
+
+def test_fallback_stays_when_the_lead_is_within_one_standard_error() -> None:
+    folds = folds_of(shrunk=(0.01, 0.03, 0.02), loose=(0.08, 0.00, 0.02))  # lead 0.0133, standard error 0.029
+    assert comparison(folds)[LOOSE.key] > comparison(folds)[SHRUNK.key]
+    assert nominate(folds, (SHRUNK, LOOSE), before=10_000) is SHRUNK
+
+
+def test_fallback_stays_while_a_single_fold_speaks_against_it() -> None:
+    assert nominate(folds_of(shrunk=(0.0,), loose=(0.5,)), (SHRUNK, LOOSE), before=10_000) is SHRUNK
+
+
+def test_best_mean_is_nominated_among_several_that_lead() -> None:
+    looser = Contender(RIDGE, {**RIDGE.defaults, "penalty": 0.1})
+    folds = folds_of(shrunk=(0.01, 0.03), loose=(0.04, 0.05))
+    folds += [fold(3, looser, 0.06), fold(4, looser, 0.08)]
+    assert nominate(folds, (SHRUNK, LOOSE, looser), before=10_000) is looser
 
 
 def test_longer_folds_weigh_more() -> None:
@@ -56,7 +79,7 @@ def test_fallback_is_nominated_without_folds_and_in_a_tie() -> None:
 
 
 def test_fold_whose_outcomes_were_not_known_before_the_block_is_not_looked_at() -> None:
-    folds = [fold(3, SHRUNK, 0.02, known_on=245), fold(4, LOOSE, 0.5, known_on=305), fold(4, SHRUNK, 0.0, known_on=305)]
+    folds = folds_of(shrunk=(0.0, 0.0), loose=(0.5, 0.5))  # known on 245 and 305
     assert nominate(folds, (SHRUNK, LOOSE), before=305) is SHRUNK
     assert nominate(folds, (SHRUNK, LOOSE), before=306) is LOOSE
 
@@ -83,7 +106,7 @@ def test_fold_score_is_positive_for_a_teller_of_the_truth_and_negative_for_its_o
     matrix, panel = market.matrix(), market.panel()
     span = Span(number=15, length=50, horizon=5)
     records = [
-        score_fold(matrix, panel, Contender(teller(sign), {}), span, score=buy_minus_sell, seed=0, threads=1)
+        score_fold(matrix, panel, Contender(teller(sign), {}), span, family=TELLING, seed=0, threads=1)
         for sign in (1.0, -1.0)
     ]
     assert records[0].total > 0 > records[1].total
@@ -104,7 +127,7 @@ def test_fold_learns_nothing_that_was_not_known_before_it() -> None:
         target=np.where(late & ~inside, rng.normal(size=len(matrix)), matrix.target).astype(np.float32),
     )
     span = Span(number=15, length=50, horizon=5)
-    records = [score_fold(m, panel, SHRUNK, span, score=buy_minus_sell, seed=0, threads=1) for m in (matrix, garbled)]
+    records = [score_fold(m, panel, SHRUNK, span, family=TELLING, seed=0, threads=1) for m in (matrix, garbled)]
     assert records[0] == records[1]
 
 
@@ -113,5 +136,5 @@ def test_recipe_that_predicts_nan_fails_by_name() -> None:
     span = Span(number=15, length=50, horizon=5)
     with pytest.raises(FailedError, match="the recipe blank predicted NaN"):
         score_fold(
-            market.matrix(), market.panel(), Contender(nan_recipe(), {}), span, score=buy_minus_sell, seed=0, threads=1
+            market.matrix(), market.panel(), Contender(nan_recipe(), {}), span, family=TELLING, seed=0, threads=1
         )

@@ -52,11 +52,11 @@ def test_scorecard_holds_the_series_that_decides_and_its_z(
     panel = market.panel()
     grid = grid_of(stream.scores, panel)
     ic1 = sequential_ic(grid, panel, neutral_one_session(panel), 5)
-    np.testing.assert_array_equal(card.ic1.value, ic1.value)
+    np.testing.assert_array_equal(card.x.value, ic1.value)
     assert card.z == sequential_z(ic1.value) > 2
     assert (card.through, card.sessions, card.tickers) == (899, 144, 42)
     assert card.rows == 144 * 42
-    assert len(card.ic1) == 144 - 5
+    assert len(card.x) == 144 - 5
 
 
 def test_rank_ic_of_the_horizon_stands_beside_its_overlap_corrected_interval(

@@ -20,7 +20,7 @@ from marketloop.evaluation.nomination import Contender
 from marketloop.evaluation.stream import Stream, StreamSpec, advance, fit_nominee, grid_of
 from marketloop.models import builtin_recipes
 
-RIDGE, BOOSTED = builtin_recipes()
+RIDGE, BOOSTED = (next(r for r in builtin_recipes() if r.name == name) for name in ("rank_ridge", "xgboost"))
 FIRST = 500
 FAMILY = Family("price_predictor", ("SELL", "HOLD", "BUY"), 5, 0.02, ("rank_ridge",), buy_minus_sell, minimum_rows=1000)
 RIDGES = tuple(Contender(RIDGE, {**RIDGE.defaults, "penalty": p}) for p in (1.5, 0.2))
@@ -203,7 +203,11 @@ def test_prior_holds_the_class_shares_of_the_training_rows(market: SmallMarket, 
 
 def test_scores_are_the_family_s_reading_of_the_probabilities(stream: Stream) -> None:
     scores = stream.scores
-    gap = (scores["p2"].cast(pl.Float64) - scores["p0"].cast(pl.Float64) - scores["score"]).abs()
+    gap = (
+        scores["probabilities"].list.get(2).cast(pl.Float64)
+        - scores["probabilities"].list.get(0).cast(pl.Float64)
+        - scores["score"]
+    ).abs()
     assert gap.max() < 1e-6  # type: ignore[operator]
     assert scores.select("session", "ticker").is_duplicated().sum() == 0
     assert scores["tilt"].is_nan().all()  # needed by small universes only

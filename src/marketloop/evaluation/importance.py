@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from marketloop.core.catalog import Explaining, Learner
 from marketloop.core.values import Matrix
-from marketloop.evaluation.rank_ic import spearman_rows
+from marketloop.evaluation.rank_ic import mean_rank_ic
 
 __all__ = ["Importance", "importance_of"]
 
+LEAST = 1e-6
 Array = NDArray[np.float64]
 
 
@@ -30,7 +31,8 @@ class Importance:
         for a learner that cannot say.
     permutation : mapping
         Mean rank IC lost when the feature is shuffled among the tickers of each session, out of sample; may be
-        negative, and near 0 where the signal is weak. Empty where sessions have fewer than 10 tickers.
+        negative, and near 0 where the signal is weak. Empty where sessions have fewer than 10 tickers. Where a session
+        is one row: the mean log probability of what happened, in nats, lost when it is shuffled among the sessions.
     sessions : int
         Sessions that `contribution` and `permutation` were measured on.
     """
@@ -50,22 +52,32 @@ class Importance:
         }
 
 
-def importance_of(learner: Learner, rows: Matrix, *, score: Callable[[Array], Array], seed: int = 0) -> Importance:
+def importance_of(
+    learner: Learner, rows: Matrix, *, score: Callable[[Array], Array], statistic: str = "rank_ic", seed: int = 0
+) -> Importance:
     """Measure the importance of every feature of `rows`, none of which the learner has seen.
 
     Parameters
     ----------
     rows : Matrix
         Labelled rows of whole sessions, with ranks where the learner reads them, and the learner's features in order.
+    statistic : ``rank_ic`` or ``log_loss``
+        What a shuffle is measured by: that of the family.
     """
     gain = dict(sorted(learner.importance().items(), key=lambda item: -item[1]))
     share = _contribution(learner, rows)
-    base = _mean_ic(learner, rows, score)
-    order = _shuffle(rows.session, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(rows)) if statistic == "log_loss" else _shuffle(rows.session, rng)
+
+    def worth(seen: Matrix) -> float:
+        output = learner.predict(seen)
+        return _mean_log_probability(output, seen) if statistic == "log_loss" else mean_rank_ic(seen, score(output))
+
+    base = worth(rows)
     lost: dict[str, float] = {}
     if np.isfinite(base):
         for column, name in enumerate(rows.names):
-            lost[name] = base - _mean_ic(learner, _permuted(rows, column, order), score)
+            lost[name] = base - worth(_permuted(rows, column, order))
     return Importance(
         gain=gain,
         contribution={name: share[name] for name in gain if name in share},
@@ -97,11 +109,6 @@ def _permuted(rows: Matrix, column: int, order: NDArray[np.intp]) -> Matrix:
     return replace(rows, X=X, ranks=ranks)
 
 
-def _mean_ic(learner: Learner, rows: Matrix, score: Callable[[Array], Array]) -> float:
-    first, last = int(rows.session[0]), int(rows.session[-1])
-    shape = (last - first + 1, len(rows.tickers))
-    scores, outcome = np.full(shape, np.nan), np.full(shape, np.nan)
-    scores[rows.session - first, rows.ticker] = score(learner.predict(rows))
-    outcome[rows.session - first, rows.ticker] = rows.target
-    value = spearman_rows(scores, outcome, first).value
-    return float(value.mean()) if len(value) else float("nan")
+def _mean_log_probability(output: Array, rows: Matrix) -> float:
+    chosen = output[np.arange(len(rows)), rows.label.astype(np.intp)]
+    return float(np.log(np.maximum(chosen, LEAST)).mean()) if len(rows) else float("nan")

@@ -12,7 +12,15 @@ from scipy import stats
 
 from marketloop.core.errors import UsageError
 
-__all__ = ["Calibration", "ClassMetrics", "calibration", "classifier_metrics", "from_confusion"]
+__all__ = [
+    "Calibration",
+    "ClassMetrics",
+    "RegressionMetrics",
+    "calibration",
+    "classifier_metrics",
+    "from_confusion",
+    "regression_metrics",
+]
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.integer]
@@ -153,3 +161,30 @@ def calibration(truth: Codes, probabilities: Array, *, bins: int = 10) -> Calibr
     ece = sum(abs(p - share) * n for p, share, n in curve) / max(len(top), 1)
     score = 1 - ece
     return Calibration(ece, score, "good" if score >= 0.90 else "acceptable" if score >= 0.85 else "poor", curve)
+
+
+@dataclass(frozen=True, slots=True)
+class RegressionMetrics:
+    """Root mean square error and mean absolute error in the label's unit, and the share of variance explained."""
+
+    rmse: float
+    mae: float
+    r2: float
+    rows: int
+
+    def figures(self) -> dict[str, float]:
+        """Return the headline figures under their plain names."""
+        return {"rmse": self.rmse, "mae": self.mae, "r2": self.r2}
+
+
+def regression_metrics(truth: Array, predicted: Array) -> RegressionMetrics:
+    """Return the metrics of `predicted` (n,) against `truth` (n,).
+
+    R2 is against the mean of `truth` itself, so a constant that was known beforehand may be below 0.
+    """
+    if len(truth) == 0:
+        raise UsageError("no rows to examine: expected at least one row with a known label")
+    error = predicted - truth
+    spread = float(np.square(truth - truth.mean()).sum())
+    r2 = 1 - float(np.square(error).sum()) / spread if spread > 0 else math.nan
+    return RegressionMetrics(float(np.sqrt(np.mean(error * error))), float(np.abs(error).mean()), r2, len(truth))

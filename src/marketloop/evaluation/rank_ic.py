@@ -7,9 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from marketloop.core.values import Matrix
 from marketloop.labels import Panel, neutralise
 
-__all__ = ["SMALL_UNIVERSE", "SessionSeries", "neutral_one_session", "rank_rows", "sequential_ic", "spearman_rows"]
+__all__ = [
+    "SMALL_UNIVERSE",
+    "SessionSeries",
+    "mean_rank_ic",
+    "neutral_one_session",
+    "rank_rows",
+    "sequential_ic",
+    "spearman_rows",
+]
 
 SMALL_UNIVERSE = 10
 """With fewer tickers in common a session has no cross-section to speak of."""
@@ -81,6 +90,19 @@ def spearman_rows(scores: Array, returns: Array, first: int) -> SessionSeries:
     return SessionSeries(np.array(sessions, np.int32), np.array(values, np.float64), dropped)
 
 
+def mean_rank_ic(rows: Matrix, score: Array) -> float:
+    """Return the mean rank IC of `score` (n,) against the targets of `rows`; NaN where no session has 10 tickers."""
+    if len(rows) == 0:
+        return float("nan")
+    first, last = int(rows.session[0]), int(rows.session[-1])
+    shape = (last - first + 1, len(rows.tickers))
+    scores, outcome = np.full(shape, np.nan), np.full(shape, np.nan)
+    scores[rows.session - first, rows.ticker] = score
+    outcome[rows.session - first, rows.ticker] = rows.target
+    value = spearman_rows(scores, outcome, first).value
+    return float(value.mean()) if len(value) else float("nan")
+
+
 def _average_ranks(values: Array) -> Array:
     """Return ranks 1..n, the average for ties: `scipy.stats.rankdata` without what its many options cost per row."""
     _, place, count = np.unique(values, return_inverse=True, return_counts=True)
@@ -116,12 +138,15 @@ def sequential_ic(
     if scores.shape[1] < SMALL_UNIVERSE:
         return _position_pnl(scores if tilt is None else tilt, panel, horizon)
     # Means of ranks tie often; the last bits of a sum must not break a tie.
-    held = np.round(_recent_mean(rank_rows(scores), horizon), 12)
+    held = np.round(recent_mean(rank_rows(scores), horizon), 12)
     return spearman_rows(held, neutral, panel.first)
 
 
-def _recent_mean(values: Array, horizon: int) -> Array:
-    """Mean of the `horizon` rows *before* each row; NaN before the first full window, gaps of a ticker are skipped."""
+def recent_mean(values: Array, horizon: int) -> Array:
+    """Return the mean of the `horizon` rows *before* each row, NaN before the first full window.
+
+    Gaps of a ticker are skipped.
+    """
     out = np.full(values.shape, np.nan)
     known = np.isfinite(values)
     scored = np.flatnonzero(known.any(axis=1))
@@ -138,7 +163,7 @@ def _recent_mean(values: Array, horizon: int) -> Array:
 
 
 def _position_pnl(tilt: Array, panel: Panel, horizon: int) -> SessionSeries:
-    held = _recent_mean(np.clip(tilt, -1, 1), horizon)
+    held = recent_mean(np.clip(tilt, -1, 1), horizon)
     with np.errstate(invalid="ignore", divide="ignore"):
         move = np.clip(panel.returns / _lag(panel.short_vol), -4, 4)
     gain = held * move

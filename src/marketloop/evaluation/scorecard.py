@@ -10,16 +10,29 @@ import polars as pl
 from numpy.typing import NDArray
 
 from marketloop.core.values import Matrix
-from marketloop.evaluation.intervals import Interval, ewc_interval, sequential_z
-from marketloop.evaluation.metrics import Calibration, ClassMetrics, calibration, classifier_metrics
+from marketloop.evaluation.conformal import Conformal, conformal
+from marketloop.evaluation.intervals import Interval, ewc_interval, z_of
+from marketloop.evaluation.matured import Matured, matured, per_session
+from marketloop.evaluation.metrics import (
+    Calibration,
+    ClassMetrics,
+    RegressionMetrics,
+    calibration,
+    classifier_metrics,
+    regression_metrics,
+)
 from marketloop.evaluation.nomination import comparison
-from marketloop.evaluation.rank_ic import SessionSeries, neutral_one_session, sequential_ic, spearman_rows
+from marketloop.evaluation.rank_ic import SessionSeries, spearman_rows
+from marketloop.evaluation.skill_series import skill_series
 from marketloop.evaluation.stream import Stream, StreamSpec, grid_of
-from marketloop.labels import Outcomes, Panel, forward_outcomes
+from marketloop.labels import RETURN, Outcomes, Panel, forward_outcomes
 
 __all__ = ["Scorecard", "SignalRule", "score_stream", "signal_rule"]
 
 Array = NDArray[np.float64]
+USUAL_MOVE = 0.02
+"""Move whose direction counts for a classifier whose label has no threshold of its own."""
+WINDOW_BLOCKS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +53,10 @@ class SignalRule:
 class Scorecard:
     """What a slot's stream has shown through session `through`.
 
-    `ic1` is the sequence that decides, `ic` and `ic_raw` the reported rank ICs at the label's horizon (neutralised
-    and plain) with their intervals, `metrics`, `baseline` and `calibration` those of the classes on the same rows.
+    `x` is the series that decides, by the family's `statistic`; its values reach over `overlap` sessions. `ic` and
+    `ic_raw` are the reported rank ICs at the label's horizon (neutralised and plain) with their intervals. `metrics`,
+    `baseline` and `calibration` are those of the classes on the same rows, `regression` those of values;
+    `regime_edge` is the accuracy less that of the last known label; `conformal` the prediction intervals of a return.
     """
 
     through: int
@@ -49,8 +64,10 @@ class Scorecard:
     sessions: int
     rows: int
     tickers: int
-    ic1: SessionSeries
-    ic1_interval: Interval
+    statistic: str
+    overlap: int
+    x: SessionSeries
+    x_interval: Interval
     z: float
     ic: Interval
     icir: float
@@ -60,7 +77,21 @@ class Scorecard:
     baseline: ClassMetrics | None
     calibration: Calibration | None
     stability: float | None
+    regime_edge: Interval | None
+    regression: RegressionMetrics | None
+    regression_baseline: RegressionMetrics | None
+    conformal: Conformal | None
     nominees: dict[str, float]
+
+    def figures(self) -> dict[str, float]:
+        """Return the headline figures of the model: of its classes, or of its values."""
+        known = self.metrics or self.regression
+        return {} if known is None else known.figures()
+
+    def baseline_figures(self) -> dict[str, float]:
+        """Return the same figures of no skill on the same rows."""
+        known = self.baseline or self.regression_baseline
+        return {} if known is None else known.figures()
 
     def document(self) -> dict[str, Any]:
         """Return the scorecard as a JSON document; figures that could not be computed are null."""
@@ -71,12 +102,20 @@ class Scorecard:
                 "sessions": self.sessions,
                 "rows": self.rows,
                 "tickers": self.tickers,
-                "skill": {"z": self.z, "terms": len(self.ic1), "mean_ic1": self.ic1_interval.mean},
+                "skill": {
+                    "statistic": "ic1" if self.statistic == "rank_ic" else "log loss gained on the last known label",
+                    "z": self.z,
+                    "terms": len(self.x),
+                    "mean_ic1": self.x_interval.mean,
+                    "overlap": self.overlap,
+                },
                 "rank_ic": {**_interval(self.ic), "icir": self.icir},
                 "rank_ic_raw": _interval(self.ic_raw),
                 "direction_hit_rate": {k: v for k, v in _interval(self.hit_rate).items() if k not in {"t", "p_value"}},
-                "metrics": {} if self.metrics is None else self.metrics.figures(),
-                "baseline": {} if self.baseline is None else self.baseline.figures(),
+                "metrics": self.figures(),
+                "baseline": self.baseline_figures(),
+                "prediction_interval": None if self.conformal is None else self.conformal.document(),
+                "lead_on_last_known_label": None if self.regime_edge is None else _interval(self.regime_edge),
                 "per_class": {} if self.metrics is None else self.metrics.per_class,
                 "confusion": [] if self.metrics is None else self.metrics.confusion,
                 "calibration": None
@@ -95,34 +134,65 @@ class Scorecard:
 
 
 def score_stream(stream: Stream, matrix: Matrix, panel: Panel, spec: StreamSpec) -> Scorecard:
-    """Examine `stream` on everything that `panel` knows by now."""
-    scores, tilt = grid_of(stream.scores, panel), grid_of(stream.scores, panel, "tilt")
-    outcomes = forward_outcomes(panel, spec.label.horizon)
+    """Examine `stream` on everything that `panel` and `matrix` know by now."""
     horizon = spec.label.horizon
-    ic1 = sequential_ic(scores, panel, neutral_one_session(panel), horizon, tilt=tilt)
-    ic = spearman_rows(scores, outcomes.neutral, panel.first)
-    raw = spearman_rows(scores, outcomes.returns, panel.first)
-    interval = ewc_interval(ic.value, horizon=horizon)
-    spread = float(ic.value.std(ddof=1)) if len(ic) > 1 else float("nan")
-    classes = _class_part(stream, matrix, spec)
+    x = skill_series(stream, matrix, panel, spec)
+    order = _order_part(stream, panel, spec)
+    rows = matured(stream, matrix)
+    classes = _class_part(rows, spec)
     return Scorecard(
         through=panel.last,
         horizon=horizon,
         sessions=int(stream.scores["session"].n_unique()),
         rows=len(stream.scores),
         tickers=int(stream.scores["ticker"].n_unique()),
-        ic1=ic1,
-        ic1_interval=ewc_interval(ic1.value),
-        z=sequential_z(ic1.value),
-        ic=interval,
-        icir=interval.mean / spread if spread > 0 else float("nan"),
-        ic_raw=ewc_interval(raw.value, horizon=horizon),
-        hit_rate=ewc_interval(_hit_rate(scores, outcomes, spec), horizon=horizon),
-        metrics=classes[0],
-        baseline=classes[1],
-        calibration=classes[2],
-        stability=classes[3],
+        statistic=spec.family.statistic,
+        overlap=spec.overlap,
+        x=x,
+        x_interval=ewc_interval(x.value, horizon=spec.overlap),
+        z=z_of(x.value, spec.overlap),
+        ic=order.ic,
+        icir=order.icir,
+        ic_raw=order.raw,
+        hit_rate=order.hit_rate,
+        metrics=classes.metrics,
+        baseline=classes.baseline,
+        calibration=classes.calibration,
+        stability=classes.stability,
+        regime_edge=classes.edge,
+        regression=regression_metrics(rows.label, rows.score) if not spec.family.classes and len(rows) else None,
+        regression_baseline=regression_metrics(rows.label, rows.expected)
+        if not spec.family.classes and len(rows)
+        else None,
+        conformal=conformal(rows, panel, horizon=horizon, block=spec.block) if spec.label.label is RETURN else None,
         nominees=comparison(stream.folds),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    ic: Interval
+    icir: float
+    raw: Interval
+    hit_rate: Interval
+
+
+def _order_part(stream: Stream, panel: Panel, spec: StreamSpec) -> _Order:
+    """Return how the scores order the tickers; nothing where a session is one row."""
+    horizon = spec.label.horizon
+    if spec.family.unit == "session":
+        none = ewc_interval(np.zeros(0))
+        return _Order(none, float("nan"), none, none)
+    scores, outcomes = grid_of(stream.scores, panel), forward_outcomes(panel, horizon)
+    ic = spearman_rows(scores, outcomes.neutral, panel.first)
+    raw = spearman_rows(scores, outcomes.returns, panel.first)
+    spread = float(ic.value.std(ddof=1)) if len(ic) > 1 else float("nan")
+    interval = ewc_interval(ic.value, horizon=horizon)
+    return _Order(
+        interval,
+        interval.mean / spread if spread > 0 else float("nan"),
+        ewc_interval(raw.value, horizon=horizon),
+        ewc_interval(_hit_rate(scores, outcomes, spec), horizon=horizon),
     )
 
 
@@ -137,42 +207,40 @@ def signal_rule(scores: pl.DataFrame, *, share: float = 0.1) -> SignalRule:
 
 def _hit_rate(scores: Array, outcomes: Outcomes, spec: StreamSpec) -> Array:
     """Share of right directions per session among the names that moved by more than the threshold."""
-    if spec.label.threshold is None:
+    if not spec.family.classes:
         return np.zeros(0)
-    moved = np.isfinite(scores) & (np.abs(outcomes.returns) > spec.label.threshold)
+    moved = np.isfinite(scores) & (np.abs(outcomes.returns) > (spec.label.threshold or USUAL_MOVE))
     right = moved & (np.sign(scores) == np.sign(outcomes.returns))
     count = moved.sum(axis=1)
     rate: Array = right.sum(axis=1)[count > 0] / count[count > 0]
     return rate
 
 
-def _class_part(
-    stream: Stream, matrix: Matrix, spec: StreamSpec
-) -> tuple[ClassMetrics | None, ClassMetrics | None, Calibration | None, float | None]:
-    if spec.label.threshold is None or not spec.family.classes:
-        return None, None, None, None
-    labels = pl.DataFrame(
-        {
-            "session": matrix.session,
-            "ticker": pl.Series(matrix.tickers).gather(matrix.ticker),
-            "label": matrix.label,
-        }
-    ).filter(pl.col("label").is_not_nan())
-    joined = stream.scores.join(labels, on=["session", "ticker"], how="inner", maintain_order="left")
-    if joined.is_empty():
-        return None, None, None, None
-    truth = joined["label"].to_numpy().astype(np.intp)
-    columns = [f"p{code}" for code in range(len(spec.family.classes))]
-    probabilities = joined.select(columns).cast(pl.Float64).to_numpy()
-    priors = {block.number: block.prior for block in stream.blocks}
-    baseline = np.array([priors[number] for number in joined["block"].to_list()])
-    right = joined.select(block="block", right=pl.Series(probabilities.argmax(axis=1) == truth).cast(pl.Float64))
-    windows = right.group_by(pl.col("block") // 3, maintain_order=True).agg(pl.col("right").mean())["right"].to_numpy()
-    return (
-        classifier_metrics(truth, probabilities, spec.family.classes),
-        classifier_metrics(truth, baseline, spec.family.classes),
-        calibration(truth, probabilities),
+@dataclass(frozen=True, slots=True)
+class _Classes:
+    metrics: ClassMetrics | None = None
+    baseline: ClassMetrics | None = None
+    calibration: Calibration | None = None
+    stability: float | None = None
+    edge: Interval | None = None
+
+
+def _class_part(rows: Matured, spec: StreamSpec) -> _Classes:
+    if rows.probabilities is None or rows.baseline is None or len(rows) == 0:
+        return _Classes()
+    truth = rows.label.astype(np.intp)
+    right = (rows.probabilities.argmax(axis=1) == truth).astype(np.float64)
+    _, windows = per_session(rows.block // WINDOW_BLOCKS, right)
+    edge = None
+    if spec.family.statistic == "log_loss":
+        _, lead = per_session(rows.session, right - (rows.baseline.argmax(axis=1) == truth))
+        edge = ewc_interval(lead, horizon=spec.label.horizon)
+    return _Classes(
+        classifier_metrics(truth, rows.probabilities, spec.family.classes),
+        classifier_metrics(truth, rows.baseline, spec.family.classes),
+        calibration(truth, rows.probabilities),
         float(windows.std(ddof=1)) if len(windows) > 2 else None,
+        edge,
     )
 
 

@@ -34,6 +34,7 @@ from marketloop.evaluation.nomination import (
     nominate,
     score_fold,
 )
+from marketloop.evaluation.persistence import persistence_baseline
 from marketloop.evaluation.rank_ic import SMALL_UNIVERSE
 from marketloop.evaluation.splits import known_before
 from marketloop.labels import Panel
@@ -81,12 +82,21 @@ class StreamSpec:
     small: bool = False
 
     @property
+    def overlap(self) -> int:
+        """Sessions that one value of the deciding series reaches over: 1 for ic1, the horizon for a log loss."""
+        return self.label.horizon if self.family.statistic == "log_loss" else 1
+
+    @property
     def fingerprint(self) -> str:
-        """Name of the stream: another recipe, label, feature set or block length is another stream."""
+        """Name of the stream: another recipe, label, feature set or block length is another stream.
+
+        Tuned contenders are not in the name: the tuner is part of the recipe, and acts on later blocks only.
+        """
+        declared = [contender for contender in self.contenders if contender.since is None]
         document = {
             "family": self.family.name,
-            "contenders": [[contender.recipe.name, dict(contender.params)] for contender in self.contenders],
-            "label": [self.label.horizon, self.label.threshold],
+            "contenders": [[contender.recipe.name, dict(contender.params)] for contender in declared],
+            "label": [self.label.label.name, self.label.horizon, self.label.threshold],
             "features": self.feature_set,
             "config": self.config_key,
             "block": self.block,
@@ -100,7 +110,10 @@ class StreamSpec:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """How one block came by its model; `prior` are the class shares of its training rows."""
+    """How one block came by its model.
+
+    `prior` holds the class shares of its training rows or, for a family that predicts a value, their mean label.
+    """
 
     number: int
     nominee: str
@@ -154,10 +167,10 @@ SCORE_SCHEMA: Mapping[str, pl.DataType] = {
     "block": pl.Int32(),
     "score": pl.Float64(),
     "tilt": pl.Float64(),
-    "p0": pl.Float32(),
-    "p1": pl.Float32(),
-    "p2": pl.Float32(),
+    "probabilities": pl.List(pl.Float32()),
+    "baseline": pl.List(pl.Float32()),
 }
+"""`probabilities` are null for a family that predicts a value; `baseline` only where it differs from row to row."""
 
 
 def advance(
@@ -191,7 +204,7 @@ def advance(
     before = max(wanted) * spec.block
     folds = advance_folds(stream.folds, labelled, panel, spec, before=before, pmap=pmap, on_progress=on_progress)
     stream = replace(stream, folds=folds)
-    work = _BlockWork(matrix, labelled, spec, stream)
+    work = _BlockWork(matrix, labelled, panel, spec, stream)
     for done, (fitted, scores) in enumerate(pmap(work, wanted), start=1):
         fresh = not any(block.number == fitted.block.number for block in stream.blocks)
         stream = replace(
@@ -229,7 +242,7 @@ def fit_nominee(matrix: Matrix, spec: StreamSpec, folds: Sequence[FoldRecord], s
     contender = nominate(folds, spec.contenders, before=start)
     kept = feature_names_kept(train)
     learner = contender.build(spec.seed, spec.threads).fit(train.select(kept))
-    prior = _shares(train, len(spec.family.classes))
+    prior = _prior(train, len(spec.family.classes))
     block = Block(
         number=start // spec.block,
         nominee=contender.key,
@@ -242,9 +255,9 @@ def fit_nominee(matrix: Matrix, spec: StreamSpec, folds: Sequence[FoldRecord], s
     return Fitted(contender, learner, block)
 
 
-def _shares(train: Matrix, classes: int) -> tuple[float, ...]:
+def _prior(train: Matrix, classes: int) -> tuple[float, ...]:
     if classes == 0:
-        return ()
+        return (float(np.nanmean(train.label)),)
     codes = train.label[np.isfinite(train.label)].astype(np.intp)
     counts = np.bincount(codes, minlength=classes)
     return tuple((counts / max(len(codes), 1)).tolist())
@@ -279,7 +292,7 @@ class _FoldWork:
             self.panel,
             contender,
             Span(number, spec.validation, spec.label.horizon),
-            score=spec.family.score,
+            family=spec.family,
             seed=spec.seed,
             threads=spec.threads,
         )
@@ -289,6 +302,7 @@ class _FoldWork:
 class _BlockWork:
     matrix: Matrix
     labelled: Matrix
+    panel: Panel
     spec: StreamSpec
     stream: Stream
 
@@ -298,7 +312,14 @@ class _BlockWork:
         last = self.stream.last_session
         inside = (self.matrix.session >= start) & (self.matrix.session < start + self.spec.block)
         fresh = inside if last is None else inside & (self.matrix.session > last)
-        return fitted, _score(fitted, self.matrix.take(fresh), self._scale(fitted, start), self.spec)
+        rows = self.matrix.take(fresh)
+        return fitted, _score(fitted, rows, self._scale(fitted, start), self.spec, self._baseline(rows, start))
+
+    def _baseline(self, rows: Matrix, start: int) -> Array | None:
+        if self.spec.family.statistic != "log_loss":
+            return None
+        train = self.labelled.take(known_before(self.labelled, start))
+        return persistence_baseline(train, rows, self.matrix, self.panel, self.spec.label.horizon)
 
     def _model(self, number: int, start: int) -> Fitted:
         kept = self.stream.open_model
@@ -307,7 +328,7 @@ class _BlockWork:
         return fit_nominee(self.labelled, self.spec, self.stream.folds, start)
 
     def _scale(self, fitted: Fitted, start: int) -> tuple[float, float] | None:
-        if len(self.matrix.tickers) >= SMALL_UNIVERSE:
+        if len(self.matrix.tickers) >= SMALL_UNIVERSE or self.spec.family.unit == "session":
             return None
         return scale_of(fitted, self.labelled.take(known_before(self.labelled, start)), self.spec)
 
@@ -319,15 +340,14 @@ def scale_of(fitted: Fitted, train: Matrix, spec: StreamSpec) -> tuple[float, fl
     return centre, float(np.quantile(np.abs(score - centre), 0.99))
 
 
-def _score(fitted: Fitted, rows: Matrix, scale: tuple[float, float] | None, spec: StreamSpec) -> pl.DataFrame:
+def _score(
+    fitted: Fitted, rows: Matrix, scale: tuple[float, float] | None, spec: StreamSpec, baseline: Array | None
+) -> pl.DataFrame:
     output = finite_output(fitted.contender, fitted.learner.predict(rows.select(fitted.block.features)))
     score = spec.family.score(output)
     tilt = np.full(len(rows), np.nan)
     if scale is not None and scale[1] > 0:
         tilt = np.clip((score - scale[0]) / scale[1], -1, 1)
-    classes = np.full((len(rows), 3), np.nan)
-    if output.ndim == 2:
-        classes[:, : output.shape[1]] = output
     return pl.DataFrame(
         {
             "session": rows.session,
@@ -335,13 +355,18 @@ def _score(fitted: Fitted, rows: Matrix, scale: tuple[float, float] | None, spec
             "block": rows.session // spec.block,
             "score": score,
             "tilt": tilt,
-            "p0": classes[:, 0],
-            "p1": classes[:, 1],
-            "p2": classes[:, 2],
+            "probabilities": _lists(output, len(rows)),
+            "baseline": _lists(baseline, len(rows)),
         },
         schema=dict(SCORE_SCHEMA),
         strict=False,
     )
+
+
+def _lists(output: Array | None, rows: int) -> pl.Series:
+    if output is None or output.ndim == 1:
+        return pl.Series([None] * rows, dtype=pl.List(pl.Float32))
+    return pl.Series(output.astype(np.float32), dtype=pl.Array(pl.Float32, output.shape[1])).arr.to_list()
 
 
 def _blocks_to_score(stream: Stream, matrix: Matrix, spec: StreamSpec) -> list[int]:
