@@ -32,14 +32,19 @@ def show_predictions(screen: Screen, document: dict[str, Any]) -> None:
     """Print predictions, and what a reader must know of them."""
     answers = document["predictions"]
     classes = tuple(answers[0]["classes"]) if answers else ()
-    rows = [
-        (p["ticker"], p["signal"], p["class"], p["probability"], *(p["classes"].get(name) for name in classes))
-        for p in answers
-    ]
+    if classes:
+        columns = ("ticker", "signal", "likeliest", "probability", *(f"P({c})" for c in classes))
+        rows = [
+            (p["ticker"], p["signal"], p["class"], p["probability"], *(p["classes"].get(name) for name in classes))
+            for p in answers
+        ]
+    else:
+        columns = ("ticker", "signal", "score", "low", "high")
+        rows = [(p["ticker"], p["signal"], p["score"], p["low"], p["high"]) for p in answers]
     title = f"as of {document['as_of']}"
     if answers:
         title += f", {answers[0]['family']} v{answers[0]['model_version']} ({answers[0]['config_key']})"
-    screen.table(("ticker", "signal", "likeliest", "probability", *(f"P({c})" for c in classes)), rows, title=title)
+    screen.table(columns, rows, title=title)
     notes = []
     if any(p["provisional"] for p in answers):
         notes.append("the champion is provisional: no skill is proven, so every signal is HOLD")

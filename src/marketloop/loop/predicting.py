@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,12 @@ import numpy as np
 from marketloop.core.errors import UsageError, did_you_mean
 from marketloop.dataset import newest_rows
 from marketloop.evaluation.scorecard import SignalRule
-from marketloop.loop.context import sessions_around
+from marketloop.evaluation.stream import StreamSpec
+from marketloop.loop.context import MissingContextError, sessions_around
 from marketloop.loop.house import House
+from marketloop.loop.market_rows import market_rows
 from marketloop.loop.preparing import choose, complete_sessions, prepare, stored_bars
-from marketloop.loop.scoring import board, output_of
+from marketloop.loop.scoring import abstains, board, interval_reach, output_of
 from marketloop.state import Slot, champions, scoreboards
 from marketloop.state.champions import Champion
 from marketloop.state.scoreboards import Prediction
@@ -28,7 +30,7 @@ class Answers:
     """What the champion of a slot says, as of one session.
 
     `fallback` says that another configuration answered than the one asked for, `stale` that the session lies further
-    back than ``[serve] stale_after``.
+    back than ``[serve] stale_after``. Below `confidence` in the likeliest class the signal is HOLD: abstained.
     """
 
     as_of: dt.date
@@ -36,7 +38,7 @@ class Answers:
     fallback: bool
     stale: bool
     predictions: tuple[Prediction, ...]
-    confident: float | None = None
+    confidence: float | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the `predict` document."""
@@ -55,8 +57,10 @@ class Answers:
                     "signal": p.signal,
                     "classes": dict(p.classes),
                     "score": p.score,
+                    "low": p.low,
+                    "high": p.high,
                     "provisional": provisional,
-                    "abstained": provisional,
+                    "abstained": provisional or abstains(p.probability, self.confidence),
                     "stale": self.stale,
                 }
                 for p in self.predictions
@@ -83,7 +87,8 @@ def predict(house: House, tickers: Sequence[str] = (), *, family: str | None = N
         raise UsageError(f"no prediction for {names}: not among the {len(known)} tickers scored.{near}")
     wanted = tuple(known[ticker] for ticker in tickers) if tickers else predictions
     as_of = max(prediction.as_of for prediction in predictions)
-    return Answers(as_of, champion, fallback, _stale(house, as_of), wanted)
+    confidence = house.settings.family_section(family).confidence
+    return Answers(as_of, champion, fallback, _stale(house, as_of), wanted, confidence)
 
 
 def _champion(house: House, slot: Slot) -> tuple[Champion, bool]:
@@ -103,16 +108,29 @@ def _board(house: House, champion: Champion, *, fallback: bool) -> tuple[Predict
     with house.state.scores.read() as db:
         newest = scoreboards.latest_session(db, champion.slot, champion.version)
         stored = scoreboards.load(db, champion.slot, champion.version, as_of=newest) if newest else ()
-    if stored and (fallback or newest is None or newest >= _newest_complete(house)):
-        return stored
+    if stored and (fallback or newest is None or newest >= _newest_complete(house, champion.slot.family)):
+        return _as_trusted_now(stored, champion)
     fresh = _score_now(house, champion)
     house.registry.write_scoreboard(champion.slot, champion.version, fresh, at=house.clock.now())
     return fresh
 
 
-def _newest_complete(house: House) -> dt.date:
-    """Return the newest session in which enough of the universe has its bar to be spoken of."""
-    day: dt.date = complete_sessions(stored_bars(house))[0]["date"].max()  # type: ignore[assignment]
+def _as_trusted_now(stored: tuple[Prediction, ...], champion: Champion) -> tuple[Prediction, ...]:
+    """Return the journalled predictions, every signal HOLD where the version has become provisional since."""
+    if champion.status != "provisional":
+        return stored
+    return tuple(replace(prediction, signal="HOLD") for prediction in stored)
+
+
+def _newest_complete(house: House, family: str) -> dt.date:
+    """Return the newest session in which enough of the universe, or the market itself, can be spoken of."""
+    bars = stored_bars(house)
+    try:
+        session = house.catalog.family(family).unit == "session"
+        rows = market_rows(house, bars).bars if session else complete_sessions(bars)[0]
+    except MissingContextError:  # what was said last still stands
+        return dt.date.min
+    day: dt.date = rows["date"].max()  # type: ignore[assignment]
     return day
 
 
@@ -120,7 +138,7 @@ def _score_now(house: House, champion: Champion) -> tuple[Prediction, ...]:
     artefact = house.registry.load(champion.slot, champion.version)
     manifest = artefact.manifest
     recipe = house.catalog.recipe(str(manifest["recipe"]))
-    prepared = prepare(house, choose(house, champion.slot.family))
+    prepared = prepare(house, _spec_of(house, champion, str(manifest["feature_set"])))
     rows = newest_rows(prepared.matrix)
     signal = manifest.get("signal") or {}
     rule = SignalRule(_or(signal.get("buy_from"), np.inf), _or(signal.get("sell_to"), -np.inf))
@@ -131,7 +149,15 @@ def _score_now(house: House, champion: Champion) -> tuple[Prediction, ...]:
         family=house.catalog.family(champion.slot.family),
         rule=rule,
         provisional=champion.status == "provisional",
+        confidence=house.settings.family_section(champion.slot.family).confidence,
+        reach=interval_reach(manifest, rows, prepared.panel),
     )
+
+
+def _spec_of(house: House, champion: Champion, feature_set: str) -> StreamSpec:
+    """Return the recipe by which rows are made: a look-back on market series is the model's own, not the settings'."""
+    spec = choose(house, champion.slot.family)
+    return replace(spec, feature_set=feature_set) if spec.family.unit == "session" else spec
 
 
 def _or(value: float | None, other: float) -> float:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +13,10 @@ from marketloop.core.catalog import Family, Learner, Recipe
 from marketloop.core.values import Matrix
 from marketloop.dataset import with_ranks
 from marketloop.evaluation.scorecard import SignalRule
+from marketloop.labels import Panel
 from marketloop.state.scoreboards import Prediction
 
-__all__ = ["board", "output_of"]
+__all__ = ["abstains", "board", "interval_reach", "output_of"]
 
 
 def output_of(learner: Learner, recipe: Recipe, names: Sequence[str], rows: Matrix) -> NDArray[np.float64]:
@@ -28,6 +30,21 @@ def output_of(learner: Learner, recipe: Recipe, names: Sequence[str], rows: Matr
     return learner.predict((with_ranks(rows) if recipe.needs_ranks else rows).select(names))
 
 
+def abstains(probability: float | None, confidence: float | None) -> bool:
+    """Say whether the likeliest class is not likely enough to act on."""
+    return confidence is not None and probability is not None and probability < confidence
+
+
+def interval_reach(manifest: Mapping[str, Any], rows: Matrix, panel: Panel) -> NDArray[np.float64] | None:
+    """Return half the width of each row's prediction interval; None for a model that has none (`conformal`)."""
+    interval = manifest.get("prediction_interval")
+    if not interval:
+        return None
+    volatility = panel.vol[panel.rows_of(rows.session), rows.ticker]
+    reach: NDArray[np.float64] = float(interval["quantile"]) * volatility * np.sqrt(float(manifest["horizon"]))
+    return reach
+
+
 def board(
     output: NDArray[np.float64],
     *,
@@ -36,23 +53,33 @@ def board(
     family: Family,
     rule: SignalRule,
     provisional: bool,
+    confidence: float | None = None,
+    reach: NDArray[np.float64] | None = None,
 ) -> tuple[Prediction, ...]:
-    """Return one prediction per ticker; while the slot's skill is unproven every signal is HOLD."""
+    """Return one prediction per ticker, with its interval where `reach` gives half of its width.
+
+    The signal is HOLD while the slot's skill is unproven, and where the likeliest class has less than `confidence`.
+    """
     scores = family.score(output)
     predictions = []
     for row, ticker in enumerate(tickers):
         score = float(scores[row])
         shares = dict(zip(family.classes, map(float, output[row]), strict=True)) if family.classes else {}
         likely = max(shares, key=lambda name: shares[name]) if shares else None
+        probability = shares[likely] if likely is not None else None
+        silent = provisional or abstains(probability, confidence)
+        half = float(reach[row]) if reach is not None and np.isfinite(reach[row]) else None
         predictions.append(
             Prediction(
                 ticker=ticker,
                 as_of=as_of,
-                signal="HOLD" if provisional else rule.signal(score),
+                signal="HOLD" if silent else rule.signal(score),
                 score=score,
-                probability=shares[likely] if likely is not None else None,
+                probability=probability,
                 class_name=likely,
                 classes=shares,
+                low=None if half is None else score - half,
+                high=None if half is None else score + half,
             )
         )
     return tuple(predictions)

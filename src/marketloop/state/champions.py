@@ -138,14 +138,28 @@ def slots(db: Connection) -> tuple[Slot, ...]:
 
 
 def reign(db: Connection, slot: Slot, *, since_session: int) -> int:
-    """Return how many superiority promotions the slot saw from `since_session` on.
+    """Return how many superiority promotions over a proven champion the slot saw from `since_session` on.
 
-    The gate halves its level for each of them (GATE.md, section 4).
+    The gate halves its level for each of them (GATE.md, section 4). A version that takes over from a provisional one
+    was compared with nobody, so nothing was spent on it.
     """
+    before = champions.alias("before")
     query = (
         select(func.count())
         .select_from(champions)
         .join(decisions, decisions.c.id == champions.c.decision_id)
-        .where(in_slot(champions, slot), decisions.c.reason_code == "superior", champions.c.session >= since_session)
+        .join(
+            before,
+            (before.c.family == champions.c.family)
+            & (before.c.config_key == champions.c.config_key)
+            & (before.c.entry == champions.c.entry - 1),
+        )
+        .where(
+            in_slot(champions, slot),
+            champions.c.action == "promote",
+            champions.c.session >= since_session,
+            decisions.c.reason_code == "superior",
+            before.c.status == "champion",
+        )
     )
     return db.scalar(query) or 0

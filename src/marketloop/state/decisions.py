@@ -26,10 +26,10 @@ class Decision:
     version : int or None
         None when no candidate came to be (skipped, failed).
     verdict : str
-        ``promoted, provisional, refused, skipped, failed``, or ``rollback``.
+        ``promoted, provisional, refused, skipped, failed``, or, about a version that serves, ``rollback`` or ``harm``.
     reason_code : str
         ``first, superior, refresh, no_skill, not_better, discontinuity, implausible, leak, hard_check, floor, forced,
-        error, not_due, busy``, or ``rollback``.
+        error, not_due, busy``, or ``rollback``, ``harm``.
     reason : str
         One plain sentence.
     decided_at : datetime

@@ -8,14 +8,24 @@ import zlib
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy import Column, Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.schema import CreateColumn
 
 from marketloop.core.errors import UsageError
 
-__all__ = ["append_only", "begin", "create_schema", "insert_new", "open_engine", "parse_url", "sqlite_path"]
+__all__ = [
+    "add_column",
+    "append_only",
+    "begin",
+    "create_schema",
+    "insert_new",
+    "open_engine",
+    "parse_url",
+    "sqlite_path",
+]
 
 Durability = Literal["FULL", "NORMAL"]
 
@@ -115,6 +125,15 @@ def append_only(db: Connection, table: Table) -> None:
         f'CREATE OR REPLACE TRIGGER {name}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON "{schema}".{name} '
         f'FOR EACH STATEMENT EXECUTE FUNCTION "{schema}".{name}_refuse()'
     )
+
+
+def add_column(db: Connection, column: Column[Any]) -> None:
+    """Add a column that may be null to a table that an earlier MarketLoop made."""
+    table = column.table.name
+    where = f'"{table}"'
+    if db.dialect.name == "postgresql":
+        where = f'"{db.get_execution_options()["schema"]}".{where}'
+    db.exec_driver_sql(f"ALTER TABLE {where} ADD COLUMN {CreateColumn(column).compile(dialect=db.dialect)}")
 
 
 def sqlite_path(url: URL) -> Path | None:

@@ -37,11 +37,16 @@ __all__ = [
     "skill_events",
     "skill_years",
     "streams",
+    "trials",
+    "tunings",
     "versions",
 ]
 
-VERSION: Final = 1
-"""Version of these tables. A database with a greater one was written by a newer MarketLoop and is left alone."""
+VERSION: Final = 2
+"""Version of these tables. A database with a greater one was written by a newer MarketLoop and is left alone.
+
+Tables that a database of an earlier version lacks are created when it is opened: 2 added `tunings` and `trials`.
+"""
 
 LEDGER: Final = MetaData()
 SCORES: Final = MetaData()
@@ -193,6 +198,39 @@ skill_events: Final = Table(
     Column("recorded_at", Moment, nullable=False),
 )
 
+tunings: Final = Table(
+    "tunings",
+    LEDGER,
+    *_slot(key=True),
+    Column("entry", Integer, primary_key=True, autoincrement=False),
+    Column("study", String(64), nullable=False),
+    Column("recipe", String(128), nullable=False),
+    Column("params", Document, nullable=False),
+    Column("objective", String(32), nullable=False),
+    Column("value", Float, nullable=False),
+    Column("trials", Integer, nullable=False),
+    Column("data_version", String(128), nullable=False),
+    Column("tuned_through", Integer, nullable=False),
+    Column("tuned_at", Moment, nullable=False),
+    Column("evidence", Document, nullable=False),
+)
+
+trials: Final = Table(
+    "trials",
+    LEDGER,
+    Column("study", String(64), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    *_slot(),
+    Column("recipe", String(128), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("value", Float),
+    Column("sharpe", Float),
+    Column("params", Document, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("recorded_at", Moment, nullable=False),
+)
+Index("trials_by_slot", trials.c.family, trials.c.config_key)
+
 outbox: Final = Table(
     "outbox",
     LEDGER,
@@ -239,8 +277,10 @@ scoreboards: Final = Table(
     Column("signal", String(16), nullable=False),
     Column("classes", Document, nullable=False),
     Column("score", Float, nullable=False),
+    Column("low", Float),
+    Column("high", Float),
     Column("written_at", Moment, nullable=False),
 )
 
-APPEND_ONLY: Final = (decisions, champions, blocks, skill_years, skill_events, scoreboards)
+APPEND_ONLY: Final = (decisions, champions, blocks, skill_years, skill_events, tunings, trials, scoreboards)
 """Tables whose rows the database itself refuses to change or delete."""

@@ -31,6 +31,8 @@ class Prediction:
     probability, class_name : float in [0, 1], str, optional
         Of the most likely class; None for families that predict a value.
     classes : mapping of class name to probability
+    low, high : float, optional
+        Ends of the prediction interval of a family that predicts a return.
     """
 
     ticker: str
@@ -40,6 +42,8 @@ class Prediction:
     probability: float | None = None
     class_name: str | None = None
     classes: Mapping[str, float] = field(default_factory=dict)
+    low: float | None = None
+    high: float | None = None
 
 
 def write(db: Connection, slot: Slot, version: int, predictions: Iterable[Prediction], *, at: datetime) -> int:
@@ -60,6 +64,8 @@ def write(db: Connection, slot: Slot, version: int, predictions: Iterable[Predic
             "signal": prediction.signal,
             "classes": prediction.classes,
             "score": prediction.score,
+            "low": prediction.low,
+            "high": prediction.high,
             "written_at": at,
         }
         for prediction in predictions
@@ -84,6 +90,8 @@ def load(db: Connection, slot: Slot, version: int, *, as_of: date | None = None)
             columns.probability,
             columns.class_name,
             columns.classes,
+            columns.low,
+            columns.high,
         )
         .where(_of(slot, version), columns.as_of == day)
         .order_by(columns.ticker)

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, MetaData, func, inspect, select
+from sqlalchemy import Column, Connection, Engine, MetaData, func, inspect, select
 from sqlalchemy.engine import URL
 
 from marketloop.core.errors import FailedError
@@ -149,15 +149,17 @@ def _prepare(database: Database, tables: MetaData) -> None:
         present = _table_names(db)
         if tables is schema.LEDGER and "schema" in present:
             _check_version(db, database.url)
-        if present >= set(tables.tables):
+        if present >= set(tables.tables) and not _lacking(db, tables):
             return
     with database.write() as db:
         dialects.create_schema(db)
         tables.create_all(db)
+        for column in _lacking(db, tables):
+            dialects.add_column(db, column)
         for table in schema.APPEND_ONLY:
             if table.metadata is tables:
                 dialects.append_only(db, table)
-        if tables is schema.LEDGER and db.scalar(select(func.count()).select_from(schema.schema_version)) == 0:
+        if tables is schema.LEDGER and _version(db) < schema.VERSION:
             db.execute(schema.schema_version.insert().values(version=schema.VERSION))
 
 
@@ -165,10 +167,26 @@ def _table_names(db: Connection) -> set[str]:
     return set(inspect(db).get_table_names(schema=db.get_execution_options().get("schema")))
 
 
+def _lacking(db: Connection, tables: MetaData) -> list[Column[Any]]:
+    """Return the columns that an earlier MarketLoop did not have; only such as may be null were ever added."""
+    found = inspect(db)
+    schema_name = db.get_execution_options().get("schema")
+    columns: list[Column[Any]] = []
+    for table in tables.tables.values():
+        have = {column["name"] for column in found.get_columns(table.name, schema=schema_name)}
+        columns += [column for column in table.columns if column.name not in have]
+    return columns
+
+
 def _check_version(db: Connection, url: URL) -> None:
-    found = db.scalar(select(func.max(schema.schema_version.c.version))) or 0
+    found = _version(db)
     if found > schema.VERSION:
         raise FailedError(
             f"state too new: {url.render_as_string(hide_password=True)} has schema version {found}, "
             f"this MarketLoop knows up to {schema.VERSION}; install the MarketLoop that wrote it, or a newer one"
         )
+
+
+def _version(db: Connection) -> int:
+    """Return the version that wrote the tables last, 0 before any did; earlier ones stay as history."""
+    return db.scalar(select(func.max(schema.schema_version.c.version))) or 0

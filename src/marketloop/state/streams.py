@@ -15,7 +15,23 @@ from marketloop.state.columns import Slot, encode
 from marketloop.state.rows import from_row, in_slot, to_row
 from marketloop.state.schema import blocks, streams
 
-__all__ = ["Block", "Stream", "add_block", "blocks_of", "close", "find", "get", "history", "open_stream", "paths"]
+__all__ = [
+    "HARM",
+    "Block",
+    "Stream",
+    "add_block",
+    "blocks_of",
+    "close",
+    "find",
+    "get",
+    "harmed",
+    "history",
+    "open_stream",
+    "paths",
+]
+
+HARM = "harm alarm"
+"""Why the harm alarm closes a stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +132,17 @@ def history(db: Connection, slot: Slot) -> tuple[Stream, ...]:
     """Return all streams of a slot, oldest first."""
     query = select(streams).where(in_slot(streams, slot)).order_by(streams.c.opened_at, streams.c.id)
     return tuple(from_row(Stream, row) for row in db.execute(query).mappings())
+
+
+def harmed(db: Connection, slot: Slot, fingerprint: str) -> tuple[Stream, ...]:
+    """Return the streams of a recipe that the harm alarm closed, oldest first.
+
+    Whatever stream the recipe has afterwards begins after the last of them: old evidence was refuted, and declaring
+    another recipe in between does not bring it back.
+    """
+    found = (stream for stream in history(db, slot) if stream.fingerprint == fingerprint)
+    closed = (stream for stream in found if stream.closed_because == HARM and stream.closed_session is not None)
+    return tuple(sorted(closed, key=lambda stream: stream.closed_session or 0))
 
 
 def close(db: Connection, stream_id: str, *, session: int, because: str) -> None:
