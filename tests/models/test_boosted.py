@@ -12,14 +12,14 @@ from tests.evaluation.builders import small_market
 from marketloop.core.errors import FailedError
 from marketloop.core.values import Matrix
 from marketloop.models import builtin_recipes
-from marketloop.models.boosted import BoostedClassifier
+from marketloop.models.boosted import Boosted
 
-DEFAULTS = builtin_recipes()[1].defaults
+DEFAULTS = next(r for r in builtin_recipes() if r.name == "xgboost").defaults
 
 
-def learner(**changes: Any) -> BoostedClassifier:
+def learner(**changes: Any) -> Boosted:
     quick = {"n_estimators": 40, "max_depth": 3, "early_stopping_rounds": 5, "thin_by": 1}
-    return BoostedClassifier({**DEFAULTS, **quick, **changes}, seed=1)
+    return Boosted({**DEFAULTS, **quick, **changes}, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +57,8 @@ def test_balanced_weights_lift_the_rare_class(train: Matrix) -> None:
 
 
 def test_another_seed_makes_other_trees(train: Matrix) -> None:
-    one = BoostedClassifier(learner().params, seed=1).fit(train)
-    other = BoostedClassifier(learner().params, seed=2).fit(train)
+    one = Boosted(learner().params, seed=1).fit(train)
+    other = Boosted(learner().params, seed=2).fit(train)
     assert one.parts()["model.ubj"] != other.parts()["model.ubj"]
 
 
@@ -72,4 +72,4 @@ def test_prediction_and_parts_before_fit_are_refused(train: Matrix) -> None:
 def test_truncated_model_is_refused_before_the_library_reads_it(train: Matrix) -> None:
     parts = learner().fit(train).parts()
     with pytest.raises(FailedError, match="the artefact is damaged; roll back"):
-        BoostedClassifier.from_parts({**parts, "model.ubj": parts["model.ubj"][:-20]})
+        Boosted.from_parts({**parts, "model.ubj": parts["model.ubj"][:-20]})

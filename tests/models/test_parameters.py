@@ -9,7 +9,7 @@ import pytest
 from marketloop.core.errors import UsageError
 from marketloop.models import builtin_recipes, checked_parameters
 
-RIDGE, BOOSTED = builtin_recipes()
+RIDGE, BOOSTED = (next(r for r in builtin_recipes() if r.name == name) for name in ("rank_ridge", "xgboost"))
 
 
 def test_values_are_laid_over_the_defaults_in_the_kind_of_the_default() -> None:

@@ -68,7 +68,7 @@ def test_tail_without_direction_leaves_the_order_and_little_confidence(train: Ma
         label=rng.integers(0, 3, len(train)).astype(np.float32),
     )
     learner = RankRidge().fit(noise)
-    assert learner.gain > 0
+    assert learner.readout.gain > 0
     assert np.ptp(direction(learner, noise)) < 0.25
     assert len(np.unique(direction(learner, noise))) > 100
 
@@ -88,7 +88,7 @@ def test_newest_sessions_set_the_gain_out_of_sample(train: Matrix) -> None:
     start = np.unique(train.session)[int(220 * 0.8) - 5]
     flipped = replace(train, label=np.where(train.session >= start, 2 - train.label, train.label).astype(np.float32))
     plain, turned = RankRidge().fit(train), RankRidge().fit(flipped)
-    assert turned.gain < 0.2 * plain.gain
+    assert turned.readout.gain < 0.2 * plain.readout.gain
 
 
 def test_rows_without_ranks_are_refused(train: Matrix) -> None:
@@ -105,5 +105,5 @@ def test_gain_is_not_taken_in_by_what_was_fitted_to_noise() -> None:
         learner = RankRidge(penalty=0.01).fit(noise)
         fitted = noise.ranks @ learner.weights
         in_sample = float(np.polyfit(fitted, noise.label, 1)[0])
-        gains.append(learner.gain / in_sample)
+        gains.append(learner.readout.gain / in_sample)
     assert np.mean(gains) < 0.4

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from marketloop.core.catalog import Recipe
 from marketloop.core.errors import UsageError
 from marketloop.core.values import Matrix
 from marketloop.models import builtin_recipes, checked_parameters
@@ -37,12 +39,21 @@ def rows_of(sessions: int = 60, tickers: int = 20) -> Matrix:
         missing_sessions=np.arange(sessions, dtype=np.int32),
         missing_rows=np.full(sessions, tickers, np.int32),
         ranks=X - 0.5,
+        classes=("SELL", "HOLD", "BUY"),
     )
 
 
+def few_trees(recipe: Recipe) -> dict[str, Any]:
+    few = {"n_estimators": 5, "max_trees": 5, "early_stopping_rounds": 0, "folds": 1}
+    return {name: value for name, value in few.items() if name in recipe.defaults}
+
+
+@pytest.mark.parametrize("label", ["classes", "value"])
 @pytest.mark.parametrize("method", SELECTIONS)
-def test_selection_keeps_the_feature_that_carries_the_signal(method: str) -> None:
-    kept = choose_features(rows_of(), method, k=2, seed=0)
+def test_selection_keeps_the_feature_that_carries_the_signal(method: str, label: str) -> None:
+    rows = rows_of()
+    rows = rows if label == "classes" else replace(rows, label=rows.target, classes=())
+    kept = choose_features(rows, method, k=2, seed=0)
     assert "signal" in kept
     assert list(kept) == [name for name in NAMES if name in kept]
 
@@ -60,8 +71,7 @@ def test_correlation_drops_the_later_twin_and_what_never_moves() -> None:
 @pytest.mark.parametrize("method", SELECTIONS)
 def test_selection_fitted_in_a_fold_does_not_know_what_comes_after(name: str, method: str) -> None:
     recipe = next(r for r in builtin_recipes() if r.name == name)
-    small = {"n_estimators": 5, "early_stopping_rounds": 0} if name == "xgboost" else {}
-    params = checked_parameters(recipe, {"select": method, "select_k": 3, **small})
+    params = checked_parameters(recipe, {"select": method, "select_k": 3, **few_trees(recipe)})
     rows = rows_of()
     late = rows.session >= 40
     X = rows.X.copy()
@@ -91,8 +101,7 @@ def test_selection_on_the_full_sample_is_caught_by_comparing_with_the_fold(metho
 @pytest.mark.parametrize("name", [recipe.name for recipe in builtin_recipes()])
 def test_selecting_learner_reads_back_from_its_parts(name: str) -> None:
     recipe = next(r for r in builtin_recipes() if r.name == name)
-    small = {"n_estimators": 5, "early_stopping_rounds": 0} if name == "xgboost" else {}
-    params = checked_parameters(recipe, {"select": "kbest", "select_k": 2, **small})
+    params = checked_parameters(recipe, {"select": "kbest", "select_k": 2, **few_trees(recipe)})
     rows = rows_of()
     learner = recipe.build(params, 0, 1).fit(rows)
     again = recipe.from_parts(learner.parts())

@@ -103,6 +103,23 @@ def test_reign_counts_superiority_promotions_of_the_year(state: State) -> None:
         assert champions.reign(db, SLOT, since_session=601) == 1
 
 
+def test_promotion_over_a_provisional_champion_spends_nothing_of_the_reign(state: State) -> None:
+    course = [("first", "provisional"), ("superior", "champion"), ("superior", "champion"), ("harm", "provisional")]
+    with state.write() as db:
+        for number, (code, status) in enumerate([*course, ("superior", "champion")], start=1):
+            made = decisions.record(db, Decision(SLOT, number, "promoted", code, "why", START))
+            action = "harm" if code == "harm" else "promote"
+            row = replace(
+                entry(number, action, session=600 + number),
+                status=status,
+                skill_proven=status == "champion",
+                decision_id=made.id,
+            )
+            champions.append(db, row, expected=number - 1)
+        assert champions.reign(db, SLOT, since_session=600) == 1
+        assert champions.reign(db, SLOT, since_session=604) == 0
+
+
 @settings(max_examples=15, deadline=None)
 @given(
     steps=st.lists(

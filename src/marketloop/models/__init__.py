@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from marketloop.models.builtin import builtin_families, builtin_recipes
+from marketloop.models.builtin import builtin_recipes
+from marketloop.models.families import builtin_families
 from marketloop.models.parameters import checked_parameters
 from marketloop.models.ridge import RankRidge
 

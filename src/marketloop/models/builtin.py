@@ -1,120 +1,156 @@
-"""The recipes and families that come with the product, on one screen."""
+"""The recipes that come with the product, on one screen."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from marketloop.core.catalog import Family, Learner, Recipe
+from marketloop.core.catalog import Learner, Recipe
+from marketloop.core.errors import UsageError
+from marketloop.models.defaults import DEFAULTS, RANGES, SHARED, VOTES
 from marketloop.models.parameters import require_ranges
 from marketloop.models.ridge import RankRidge
+from marketloop.models.spaces import SPACES
 
-__all__ = ["builtin_families", "builtin_recipes"]
+__all__ = ["builtin_recipes"]
 
-Ranges = Mapping[str, tuple[float, float]]
-
-RIDGE_RANGES: Ranges = {"penalty": (1e-6, 1e6), "thin_by": (1, 250), "tail": (0.01, 0.9)}
-BOOSTED_RANGES: Ranges = {
-    "n_estimators": (1, 100_000),
-    "max_depth": (1, 16),
-    "learning_rate": (1e-6, 1.0),
-    "subsample": (0.01, 1.0),
-    "colsample_bytree": (0.01, 1.0),
-    "min_child_weight": (0.0, 1e9),
-    "early_stopping_rounds": (0, 100_000),
-    "tail": (0.01, 0.9),
-    "thin_by": (1, 250),
-    "max_bin": (2, 65_536),
-}
-"""Lowest and highest value of each hyperparameter that a person may set."""
-
-NO_SELECTION: Mapping[str, Any] = {"select": "none", "select_k": 30}
-"""Every recipe may select features inside its fold (`models.selection`); none does unless it is asked to."""
+Params = Mapping[str, Any]
+Parts = Mapping[str, bytes]
+Make = Callable[[str, Params, int, int], Learner]
+Kind = tuple[Make, Callable[[Parts], Learner]]
+"""How to make a learner, and how to read one."""
+CALIBRATED = "calibration.json"
+"""The part that tells a calibrated learner from a plain one."""
 
 
 def builtin_recipes() -> tuple[Recipe, ...]:
     """Return the recipes; the strongly shrunk one first, since it is what noise should be answered with."""
     return (
-        Recipe(
-            name="rank_ridge",
-            build=_ridge,
-            defaults={"penalty": 1.5, "thin_by": 5, "tail": 0.2, **NO_SELECTION},
-            from_parts=RankRidge.from_parts,
+        _recipe(
+            "rank_ridge",
+            _RIDGE,
+            "ridge on cross-sectional ranks, strongly shrunk",
             needs_ranks=True,
-            grid=({"penalty": 1.5}, {"penalty": 0.4}, {"penalty": 6.0}),
-            description="ridge on cross-sectional ranks, strongly shrunk",
+            grid=({"penalty": 6.0}, {"penalty": 1.5}, {"penalty": 0.4}),
         ),
-        Recipe(
-            name="xgboost",
-            build=_boosted,
-            defaults={
-                "n_estimators": 500,
-                "max_depth": 7,
-                "learning_rate": 0.05,
-                "subsample": 0.8,
-                "colsample_bytree": 0.8,
-                "min_child_weight": 3.0,
-                "early_stopping_rounds": 50,
-                "tail": 0.15,
-                "thin_by": 5,
-                "max_bin": 64,
-                "balanced": False,
-                **NO_SELECTION,
-            },
-            from_parts=_boosted_from_parts,
-            description="500 trees of depth 7, stopped early on a purged tail",
-        ),
+        _recipe("small_trees", _LIGHTGBM, "60 trees of 4 large leaves on the rank within the session, strongly shrunk"),
+        _recipe("lightgbm", _LIGHTGBM, "200 trees of 31 leaves on the rank within the session, stopped early"),
+        _recipe("xgboost", _XGBOOST, "500 trees of depth 7, stopped early on a purged tail"),
+        _recipe("xgboost_regularised", _XGBOOST, "500 trees of depth 5, each on 70 % of rows and features"),
+        _recipe("random_forest", _SKLEARN, "200 shallow trees of large leaves, each on a quarter of the rows"),
+        _recipe("gradient_boosting", _SKLEARN, "200 trees of 15 leaves by histogram, stopped early on a purged tail"),
+        _recipe("ensemble", _ENSEMBLE, f"weighted vote of {', '.join(VOTES)}, 2 : 1 : 1 : 1.5"),
+        _recipe("stacking", _ENSEMBLE, "the same four, pooled by weights learned on folds they have not seen"),
     )
 
 
-def builtin_families() -> tuple[Family, ...]:
-    """Return the families."""
-    return (
-        Family(
-            name="price_predictor",
-            classes=("SELL", "HOLD", "BUY"),
-            horizon=5,
-            threshold=0.02,
-            recipes=("rank_ridge", "xgboost"),
-            score=_buy_minus_sell,
-            minimum_rows=1000,
-            description="does the price move by more than 2 % within 5 sessions, and which way",
-        ),
+def _recipe(
+    name: str,
+    kind: Kind,
+    description: str,
+    *,
+    needs_ranks: bool = False,
+    grid: tuple[Params, ...] = ({},),
+) -> Recipe:
+    return Recipe(
+        name=name,
+        build=partial(_built, name, kind[0]),
+        defaults=DEFAULTS[name],
+        from_parts=partial(_read, kind[1]),
+        needs_ranks=needs_ranks,
+        grid=grid,
+        description=description,
+        space=SPACES.get(name, ()),
     )
 
 
-def _buy_minus_sell(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    difference: NDArray[np.float64] = probabilities[:, 2] - probabilities[:, 0]
-    return difference
-
-
-def _ridge(params: Mapping[str, Any], seed: int, threads: int) -> Learner:
-    del threads  # closed form: nothing to spread
-    require_ranges("rank_ridge", params, RIDGE_RANGES)
-    ridge = RankRidge(penalty=float(params["penalty"]), thin_by=int(params["thin_by"]), tail=float(params["tail"]))
-    return _selecting(ridge, params, seed)
-
-
-def _boosted(params: Mapping[str, Any], seed: int, threads: int) -> Learner:
-    require_ranges("xgboost", params, BOOSTED_RANGES)
-    learner: Learner = _door("boosted").BoostedClassifier(params=dict(params), seed=seed, threads=threads)
-    return _selecting(learner, params, seed)
-
-
-def _boosted_from_parts(parts: Mapping[str, bytes]) -> Learner:
-    learner: Learner = _door("boosted").BoostedClassifier.from_parts(parts)
+def _built(name: str, make: Make, params: Params, seed: int, threads: int) -> Learner:
+    """Make a learner, and lay selection and calibration over it as the options say."""
+    require_ranges(name, params, {key: ends for key, ends in RANGES.items() if key in DEFAULTS[name]})
+    learner = make(name, params, seed, threads)
+    if params["select"] != "none":
+        learner = _door("selection").selecting(learner, params, seed)
+    if params["calibrate"] != "none":
+        learner = _door("calibration").calibrating(learner, params)
     return learner
 
 
-def _selecting(learner: Learner, params: Mapping[str, Any], seed: int) -> Learner:
-    if params["select"] == "none":
-        return learner
-    chosen: Learner = _door("selection").selecting(learner, params, seed)
-    return chosen
+def _read(read: Callable[[Parts], Learner], parts: Parts) -> Learner:
+    """Read a learner whose probabilities may have been calibrated."""
+    if CALIBRATED not in parts:
+        return read(parts)
+    learner: Learner = _door("calibration").read_calibrated(parts, read)
+    return learner
+
+
+def _ridge(name: str, params: Params, seed: int, threads: int) -> Learner:
+    del name, seed, threads  # closed form: nothing to draw, nothing to spread
+    return RankRidge(penalty=float(params["penalty"]), thin_by=int(params["thin_by"]), tail=float(params["tail"]))
+
+
+def _boosted(name: str, params: Params, seed: int, threads: int) -> Learner:
+    del name
+    learner: Learner = _door("boosted").Boosted(params=dict(params), seed=seed, threads=threads)
+    return learner
+
+
+def _leafwise(name: str, params: Params, seed: int, threads: int) -> Learner:
+    del name
+    learner: Learner = _door("leafwise").Leafwise(params=dict(params), seed=seed, threads=threads)
+    return learner
+
+
+def _grove(name: str, params: Params, seed: int, threads: int) -> Learner:
+    learner: Learner = _door("grove").Grove(kind=name, params=dict(params), seed=seed, threads=threads)
+    return learner
+
+
+def _ensemble(name: str, params: Params, seed: int, threads: int) -> Learner:
+    weights = {voter: float(params.get(voter, 1.0)) for voter in VOTES}
+    if not any(weights.values()):
+        raise UsageError(f"no member of the recipe {name} has a vote: give {' or '.join(VOTES)} a weight above 0")
+    recipes = {recipe.name: recipe for recipe in builtin_recipes()}
+    members = {}
+    for voter in (voter for voter, weight in weights.items() if weight > 0):
+        own = recipes[voter].defaults
+        shared = {key: params[key] for key in SHARED if key in own}
+        trees = min(int(own["n_estimators"]), int(params["max_trees"]))
+        member = recipes[voter].build({**own, **shared, "n_estimators": trees}, seed, threads)
+        members[voter] = (weights[voter], member)
+    learner: Learner = _door("ensemble").Ensemble(
+        members, folds=int(params.get("folds", 0)), penalty=float(params.get("shrink", 0.0))
+    )
+    return learner
+
+
+def _read_boosted(parts: Parts) -> Learner:
+    learner: Learner = _door("boosted").Boosted.from_parts(parts)
+    return learner
+
+
+def _read_leafwise(parts: Parts) -> Learner:
+    learner: Learner = _door("leafwise").Leafwise.from_parts(parts)
+    return learner
+
+
+def _read_grove(parts: Parts) -> Learner:
+    learner: Learner = _door("grove").Grove.from_parts(parts)
+    return learner
+
+
+def _read_ensemble(parts: Parts) -> Learner:
+    readers = {recipe.name: recipe.from_parts for recipe in builtin_recipes() if recipe.name in VOTES}
+    learner: Learner = _door("ensemble").read_ensemble(parts, readers)
+    return learner
+
+
+_RIDGE: Kind = (_ridge, RankRidge.from_parts)
+_XGBOOST: Kind = (_boosted, _read_boosted)
+_LIGHTGBM: Kind = (_leafwise, _read_leafwise)
+_SKLEARN: Kind = (_grove, _read_grove)
+_ENSEMBLE: Kind = (_ensemble, _read_ensemble)
 
 
 def _door(module: str) -> Any:

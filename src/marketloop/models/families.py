@@ -48,6 +48,7 @@ def builtin_families() -> tuple[Family, ...]:
             unit="session",
             statistic="log_loss",
             cadence="quarterly",
+            block=63,
             description="is the market heading for a drawdown, a gain or neither over the next 20 sessions",
         ),
         Family(

@@ -9,12 +9,13 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.feature_selection import RFECV, mutual_info_classif
+from sklearn.feature_selection import RFECV, mutual_info_classif, mutual_info_regression
 from sklearn.linear_model import Ridge
 
 from marketloop.core.catalog import Explaining, Learner
 from marketloop.core.errors import UsageError, unknown_name
 from marketloop.core.values import Matrix
+from marketloop.models.weights import informative
 
 __all__ = ["SELECTIONS", "Selecting", "choose_features", "selecting"]
 
@@ -101,7 +102,10 @@ def _drawn(train: Matrix, seed: int) -> Matrix:
 
 def _k_best(X: Array, rows: Matrix, k: int, seed: int) -> NDArray[np.bool_]:
     """Keep the `k` features with the largest mutual information with the label (Kraskov et al. 2004)."""
-    value = mutual_info_classif(X, rows.label.astype(int), random_state=seed)
+    if rows.classes:
+        value = mutual_info_classif(X, rows.label.astype(int), random_state=seed)
+    else:
+        value = mutual_info_regression(X, rows.label, random_state=seed)
     keep = np.zeros(X.shape[1], dtype=bool)
     keep[np.argsort(-value, kind="stable")[:k]] = True
     return keep
@@ -134,7 +138,8 @@ def _recursive(X: Array, rows: Matrix, k: int, seed: int) -> NDArray[np.bool_]:
     spread = X.std(axis=0)
     scaled = (X - X.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
     search = RFECV(Ridge(alpha=len(X) * 0.1), step=0.15, cv=folds, min_features_to_select=LEAST)
-    keep: NDArray[np.bool_] = search.fit(scaled, np.nan_to_num(rows.target)).support_
+    aim = rows.target if informative(rows.target) else rows.label
+    keep: NDArray[np.bool_] = search.fit(scaled, np.nan_to_num(aim)).support_
     return keep
 
 

@@ -1,6 +1,7 @@
 """Keeps fitted models as immutable folders, and decides nothing: makes champions of what the gate let through."""
 
 from marketloop.registry.artefacts import Artefact
+from marketloop.registry.demotion import Demotion
 from marketloop.registry.documents import champion_document, models_document
 from marketloop.registry.recovery import Recovered
 from marketloop.registry.registry import Candidate, Registry
@@ -10,6 +11,7 @@ from marketloop.registry.streamfiles import StreamFiles
 __all__ = [
     "Artefact",
     "Candidate",
+    "Demotion",
     "Recovered",
     "Registry",
     "Ruling",

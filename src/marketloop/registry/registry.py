@@ -12,6 +12,7 @@ from typing import Any
 from marketloop.core.errors import MarketLoopError, RefusedError, UsageError
 from marketloop.registry import artefacts, recovery
 from marketloop.registry.artefacts import Artefact
+from marketloop.registry.demotion import Demotion, demote
 from marketloop.registry.disk import remove
 from marketloop.registry.faults import point
 from marketloop.registry.ruling import Ruling
@@ -24,6 +25,7 @@ from marketloop.state import (
     lease,
     outbox,
     scoreboards,
+    skill,
     this_process,
     versions,
 )
@@ -201,8 +203,31 @@ class Registry:
                 self._tell(db, slot, version, what=ruling.verdict, at=at, decision=decision)
         return decision
 
+    def demote(self, slot: Slot, why: Demotion, *, expected: int, held: Lease, at: datetime) -> Champion:
+        """Make the champion provisional in one transaction: it stays, its signals are HOLD, its recipe begins anew.
+
+        Parameters
+        ----------
+        expected : int
+            `Champion.entry` of the champion that was judged.
+        held : Lease
+            The lease of the cycle; its token is checked inside the transaction.
+
+        Raises
+        ------
+        FailedError
+            The lease is lost, or the champion changed meanwhile; nothing is changed.
+        """
+        with self.state.write() as db:
+            lease.check(db, held)
+            champion, decision = demote(db, slot, why, expected=expected, at=at)
+            self._tell(db, slot, champion.version, what="harm", at=at, decision=decision)
+        return champion
+
     def rollback(self, slot: Slot, *, to: int | None = None, reason: str, at: datetime) -> Champion:
         """Let the version before the champion, or version `to`, serve again with the status it last served in.
+
+        A version whose recipe has lost its skill meanwhile comes back as provisional.
 
         Raises
         ------
@@ -213,7 +238,7 @@ class Registry:
         """
         with self.state.read() as db:
             now = champions.current(db, slot)
-            target = _rollback_target(db, slot, now, to)
+            target = _as_trusted_now(db, _rollback_target(db, slot, now, to))
         self.load(slot, target.version)
         with self.state.write() as db:
             why = f"rolled back from version {now.version if now else 0} to version {target.version}: {reason}"
@@ -309,6 +334,12 @@ def _check_pin(db: Connection, slot: Slot) -> None:
     now = champions.current(db, slot)
     if now is not None and now.pinned:
         raise RefusedError(f"{slot} is pinned to version {now.version}; unpin it before promoting another")
+
+
+def _as_trusted_now(db: Connection, target: Champion) -> Champion:
+    found = None if target.stream_id is None else skill.current(db, target.stream_id)
+    lost = found is not None and found.state == "lost"
+    return replace(target, status="provisional", skill_proven=False) if lost else target
 
 
 def _rollback_target(db: Connection, slot: Slot, now: Champion | None, to: int | None) -> Champion:

@@ -102,18 +102,21 @@ class FeaturesSection(Section):
 class GateSection(Section):
     """What a promotion must show (GATE.md, section 4); probabilities one-sided, lengths in sessions.
 
-    `floors` are the user's own wishes, e.g. ``{accuracy = 0.6}``; the profiles ``guide`` and ``strict``
-    set the usual ones.
+    `harm_window` newest live terms of a proven champion at or below `z_harm` take it out of service. `floors` are the
+    user's own wishes, e.g. ``{accuracy = 0.6, points_lost = 10}``; the profiles ``guide`` and ``strict`` set the usual
+    ones.
     """
 
     alpha_skill: float = Field(default=0.025, gt=0, le=0.05)
     alpha_better: float = Field(default=0.025, gt=0, le=0.05)
     alpha_scope: Literal["family", "project"] = "family"
-    block_sessions: int = Field(default=21, ge=1, le=250)
+    block_sessions: int | None = Field(default=None, ge=1, le=250)
     min_skill_sessions: int = Field(default=250, ge=40)
     min_pair_sessions: int = Field(default=40, ge=40)
     refresh_age: int = Field(default=63, ge=50)
     z_refresh: float = Field(default=-1.28, le=0)
+    harm_window: int = Field(default=63, ge=40)
+    z_harm: float = Field(default=-3.1, lt=0)
     plausibility_ic: float | None = Field(default=None, gt=0, le=1)
     profile: Literal["none", "guide", "strict"] = "none"
     floors: dict[str, float] = {}
@@ -122,16 +125,21 @@ class GateSection(Section):
 class FamilySection(Section):
     """One family of models; what is left out follows the family's own default.
 
-    `threshold` is a fraction (0.02 is 2 %), `target_days` counts sessions, `max_age` sessions, `schedule` is a cron
-    line in the project's time zone. `gate` overrides single settings of ``[gate]``.
+    `threshold` is a fraction (0.02 is 2 %), `target_days` counts sessions, `lookback` those of the market series,
+    `schedule` is a cron line in the project's time zone. `max_age` is the age in sessions from which an equal may
+    replace a champion (``[gate] refresh_age``). With a likeliest class below `confidence` the signal is HOLD. `space`
+    holds ranges that tuning searches, e.g. ``{max_depth = [3, 6]}``. `gate` overrides single settings of ``[gate]``.
     """
 
-    enabled: bool = True
+    enabled: bool | None = None
     recipes: Names | None = None
     target_days: int | None = Field(default=None, ge=1, le=250)
+    lookback: int | None = Field(default=None, ge=5, le=250)
     threshold: float | None = Field(default=None, gt=0, lt=1)
     schedule: str | None = None
-    max_age: int | None = Field(default=None, ge=1)
+    max_age: int | None = Field(default=None, ge=50)
+    confidence: float | None = Field(default=None, ge=0, le=1)
+    space: dict[str, tuple[float, float]] = {}
     gate: GateSection = GateSection()
 
 

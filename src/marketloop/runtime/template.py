@@ -60,16 +60,19 @@ name = "marketloop"
 # threshold = 0.02                  # a move beyond this fraction is BUY or SELL
 # schedule = "0 2 * * *"
 # max_age = 63                      # sessions
+# space = {}                        # ranges that tuning searches: {max_depth = [3, 6]}
 
 [gate]
 # alpha_skill = 0.025               # probability per year of calling a worthless recipe skilled
 # alpha_better = 0.025
-# block_sessions = 21
 # min_skill_sessions = 250
 # min_pair_sessions = 40
 # refresh_age = 63                  # sessions after which a champion may be replaced by one that is not worse
 # z_refresh = -1.28
+# harm_window = 63                  # sessions of a champion's own live evidence that the harm alarm reads
+# z_harm = -3.1                     # at or below it the champion becomes provisional and says HOLD
 # profile = "none"                  # "guide" or "strict" add absolute floors
+# floors = {}                       # own ones: {accuracy = 0.6, points_lost = 10}
 
 [retraining]
 # schedule = "default"              # "calm", or "off"
