@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from marketloop.core.errors import UsageError
 from marketloop.loop.house import House
-from marketloop.state import decisions, versions
+from marketloop.loop.importance import feature_warnings, measured_importance, top_features
+from marketloop.loop.lookup import find_version, gate_decision, history_of
 from marketloop.state.decisions import Decision
 from marketloop.state.versions import Version
 
-__all__ = ["Validation", "feature_warnings", "validate"]
+__all__ = ["Validation", "validate"]
 
-TOP = 5
-WEAK, DOMINANT = 0.5, 0.3
 GOOD_CALIBRATION, FAIR_CALIBRATION = 0.90, 0.85
 GOOD_STABILITY, FAIR_STABILITY = 0.03, 0.06
 MOST_GAP = 0.15
+PARTS = ("train", "validation", "test", "seen", "unseen")
+"""In the order in which they are shown: what was learned from first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,14 @@ class Validation:
     features : list of mappings ``name, share, contribution, permutation``
         The five features that hold most of the importance: the learner's own share, the share of the contributions to
         the score (SHAP), and the rank IC that a shuffle costs; the last two out of sample, null where not measured.
+    parts : list of mappings ``part, rows, figures, baseline``
+        The model on rows that it learned from, and its recipe on rows that it did not.
+    trials : mapping, optional
+        How many settings were tried, and how much of the best one is luck (E5); None where nothing was tuned.
+    harm : mapping, optional
+        When and why the harm alarm took the version out of service.
+    decision : Decision, optional
+        The gate's word as the ledger holds it.
     """
 
     version: Version
@@ -47,6 +55,10 @@ class Validation:
     grades: list[dict[str, Any]] = field(default_factory=list)
     features: list[dict[str, Any]] = field(default_factory=list)
     warnings: tuple[str, ...] = ()
+    parts: list[dict[str, Any]] = field(default_factory=list)
+    trials: dict[str, Any] | None = None
+    harm: dict[str, Any] | None = None
+    decision: Decision | None = None
 
     @property
     def exit_code(self) -> int:
@@ -67,6 +79,9 @@ class Validation:
             "checks": self.checks,
             "grades": self.grades,
             "features": self.features,
+            "parts": self.parts,
+            "trials": self.trials,
+            "harm": self.harm,
             "warnings": list(self.warnings),
             "recommendation": self.recommendation,
         }
@@ -82,69 +97,51 @@ def validate(house: House, family: str | None = None, version: int | None = None
     FailedError
         The artefact is damaged.
     """
-    slot = house.slot(family or house.settings.serve.primary)
-    with house.state.read() as db:
-        if version is None:
-            complete = [row for row in versions.listing(db, slot) if row.state == "complete"]
-            if not complete:
-                text = f"{slot.family} has no version with the configuration {slot.config_key} yet"
-                raise UsageError(f"{text}: run `marketloop retrain {slot.family}`")
-            version = complete[-1].version
-        row = versions.require(db, slot, version)
-        decision = _gate_decision(decisions.history(db, slot, version=version))
-    measured: Mapping[str, Any] = row.scorecard.get("importance") or {}
-    importance = dict(measured.get("gain", {}))
-    if not importance and row.state == "complete":
-        importance = dict(house.registry.load(slot, version).manifest.get("importance", {}))
+    row = find_version(house, family, version)
+    history = history_of(house, row)
+    decision = gate_decision(history)
+    measured = measured_importance(house, row)
     record: Mapping[str, Any] = {} if decision is None else decision.record
+    parts = _parts(row.scorecard)
+    harm = _harm(history)
     return Validation(
         version=row,
         verdict=None if decision is None else decision.verdict,
         reason_code=None if decision is None else decision.reason_code,
         reason="trained, and not examined by the gate" if decision is None else decision.reason,
-        recommendation=_recommendation(slot.family, decision),
+        recommendation=_recommendation(row.slot.family, decision, harm),
         checks=list(record.get("checks", ())),
-        grades=_grades(row.scorecard),
-        features=_top(importance, measured),
-        warnings=feature_warnings(importance),
+        grades=_grades(row.scorecard, parts),
+        features=top_features(measured["gain"], measured),
+        warnings=(*_overfit_warning(parts), *feature_warnings(measured["gain"])),
+        parts=parts,
+        trials=next((t for t in (row.scorecard.get("trials"), record.get("trials")) if isinstance(t, dict)), None),
+        harm=harm,
+        decision=decision,
     )
 
 
-def _top(importance: Mapping[str, float], measured: Mapping[str, Any]) -> list[dict[str, Any]]:
-    contribution, permutation = measured.get("contribution", {}), measured.get("permutation", {})
-    names = sorted(importance, key=lambda name: -importance[name])[:TOP]
+def _harm(history: tuple[Decision, ...]) -> dict[str, Any] | None:
+    found = next((d for d in history if d.verdict == "harm"), None)
+    if found is None:
+        return None
+    return {"at": found.decided_at.isoformat(), "reason": found.reason, **(found.record.get("harm") or {})}
+
+
+def _parts(scorecard: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the table of seen and unseen rows: of the holdout of `train`, or of an examination."""
+    table = scorecard.get("holdout") or scorecard.get("seen_and_unseen")
+    if not table:
+        return []
+    baseline, figures = table.get("baseline") or {}, table["figures"]
     return [
-        {
-            "name": name,
-            "share": importance[name],
-            "contribution": contribution.get(name),
-            "permutation": permutation.get(name),
-        }
-        for name in names
+        {"part": part, "rows": table["rows"][part], "figures": figures[part], "baseline": baseline.get(part, {})}
+        for part in PARTS
+        if part in figures
     ]
 
 
-def feature_warnings(importance: Mapping[str, float]) -> tuple[str, ...]:
-    """Warn when importance is spread thinly (top five below half) or one feature holds more than 30 %."""
-    if not importance:
-        return ()
-    shares = sorted(importance.items(), key=lambda item: -item[1])
-    top = sum(share for _, share in shares[:TOP])
-    warnings = []
-    if len(shares) > TOP and top < WEAK:
-        warnings.append(f"weak: the top five features hold {top:.0%} of the importance, less than half")
-    name, most = shares[0]
-    if most > DOMINANT:
-        warnings.append(f"dominant: {name} holds {most:.0%} of the importance; look whether it sees the future")
-    return tuple(warnings)
-
-
-def _gate_decision(history: tuple[Decision, ...]) -> Decision | None:
-    """Return the newest word of the gate itself: a rollback to a version is no examination of it."""
-    return next((d for d in history if d.verdict in {"promoted", "provisional", "refused", "failed"}), None)
-
-
-def _grades(scorecard: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _grades(scorecard: Mapping[str, Any], parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     found = []
     calibration = (scorecard.get("calibration") or {}).get("score")
     if calibration is not None:
@@ -154,29 +151,65 @@ def _grades(scorecard: Mapping[str, Any]) -> list[dict[str, Any]]:
     if stability is not None:
         word = _grade(stability, GOOD_STABILITY, FAIR_STABILITY)
         found.append({"name": "stability", "value": stability, "threshold": FAIR_STABILITY, "grade": word})
-    holdout = (scorecard.get("holdout") or {}).get("figures")
-    if holdout:
-        gap = holdout["train"]["accuracy"] - holdout["test"]["accuracy"]
+    gap = _gap(parts)
+    if gap is not None:
         word = "poor" if gap > MOST_GAP else "good"
         found.append({"name": "overfit", "value": gap, "threshold": MOST_GAP, "grade": word})
     return found
+
+
+def _gap(parts: list[dict[str, Any]]) -> float | None:
+    """Return the accuracy lost from seen to unseen rows or, for values, by what share the error grows."""
+    if len(parts) < 2:
+        return None
+    seen, unseen = parts[0]["figures"], parts[-1]["figures"]
+    if seen.get("accuracy") is not None and unseen.get("accuracy") is not None:
+        return float(seen["accuracy"] - unseen["accuracy"])
+    if seen.get("rmse") and unseen.get("rmse") is not None:
+        return float(unseen["rmse"] / seen["rmse"] - 1)
+    return None
 
 
 def _grade(value: float, good: float, fair: float) -> str:
     return "good" if value <= good else "acceptable" if value <= fair else "poor"
 
 
-def _recommendation(family: str, decision: Decision | None) -> str:
+def _overfit_warning(parts: list[dict[str, Any]]) -> tuple[str, ...]:
+    gap = _gap(parts)
+    if gap is None or gap <= MOST_GAP:
+        return ()
+    what = "accuracy falls by" if "accuracy" in parts[0]["figures"] else "the error grows by"
+    unit = "points" if "accuracy" in parts[0]["figures"] else "%"
+    text = f"overfit: {what} {100 * gap:.0f} {unit} from rows that were learned from to rows that were not"
+    return (f"{text}; use a shrunk recipe (--algorithm rank_ridge) or smaller trees (--set max_depth=5)",)
+
+
+def _recommendation(family: str, decision: Decision | None, harm: Mapping[str, Any] | None) -> str:
+    if harm is not None:
+        return f"do not trade it: the harm alarm took it out of service; run `marketloop retrain {family}`"
     if decision is None:
         return f"run `marketloop retrain {family}`: it examines a candidate and asks the gate"
-    if decision.verdict == "promoted":
+    to_pass = decision.record.get("to_pass") or "more evidence"
+    if decision.verdict == "promoted" and decision.record.get("skill_proven", True):
         return "serve it: the gate promoted it"
-    to_pass = decision.record.get("to_pass")
+    if decision.verdict == "promoted":
+        return f"serve it as provisional, with signals HOLD: it was forced; to be proven it takes {to_pass}"
     if decision.verdict == "provisional":
-        return f"serve it as provisional, with signals HOLD; to be proven it takes {to_pass or 'more evidence'}"
-    code = decision.reason_code
-    if code in {"leak", "implausible"}:
-        return "do not serve it: find the feature that sees the future (`marketloop features --check`)"
-    if code == "no_skill":
-        return f"keep what serves; skill would take {to_pass}"
+        return f"serve it as provisional, with signals HOLD; to be proven it takes {to_pass}"
+    return _instead(decision, to_pass)
+
+
+def _instead(decision: Decision, to_pass: str) -> str:
+    """Say what to do about a version that was refused."""
+    match decision.reason_code:
+        case "leak" | "implausible":
+            return "do not serve it: find the feature that sees the future (`marketloop features --check`)"
+        case "no_skill":
+            return f"keep what serves; skill would take {to_pass}"
+        case "not_better":
+            return "keep what serves: this version is not shown to be better, and what serves is not old"
+        case "floor":
+            return "keep what serves: a floor that the project set itself was not reached"
+        case "error":
+            return "keep what serves, and mend what failed: see the reason"
     return "keep what serves, and look at the check that failed"
