@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from marketloop.core.values import StrategyConfig as StrategyConfig
     from marketloop.features import FeatureEngineer as FeatureEngineer
+    from marketloop.loop import Backtester as Backtester
     from marketloop.loop import Model as Model
     from marketloop.loop import Predictor as Predictor
     from marketloop.loop import Trainer as Trainer
 
-__all__ = ["FeatureEngineer", "Model", "Predictor", "StrategyConfig", "Trainer", "__version__"]
+__all__ = ["Backtester", "FeatureEngineer", "Model", "Predictor", "StrategyConfig", "Trainer", "__version__"]
 
 _HOMES = {
+    "Backtester": "marketloop.loop",
     "FeatureEngineer": "marketloop.features",
     "Model": "marketloop.loop",
     "Predictor": "marketloop.loop",

@@ -24,7 +24,7 @@ def test_public_names_are_sorted_and_listed() -> None:
 
 
 def test_unknown_name_says_which_exist() -> None:
-    with pytest.raises(AttributeError, match="it has FeatureEngineer, Model"):
+    with pytest.raises(AttributeError, match="it has Backtester, FeatureEngineer, Model"):
         _ = marketloop.FeatureEnginer
 
 

@@ -8,9 +8,13 @@ from typing import Final
 __all__ = ["BENCHES"]
 
 BENCHES: Final[Mapping[str, str]] = {
+    "backtest": "marketloop.bench.backtest",
     "features": "marketloop.bench.features",
+    "gate": "marketloop.bench.gate",
+    "prediction": "marketloop.bench.prediction",
     "retrain": "marketloop.bench.retrain",
     "skill": "marketloop.bench.skill",
     "startup": "marketloop.bench.startup",
+    "tuning": "marketloop.bench.tuning",
 }
 """Benchmarks by name: the module whose function ``run`` returns the document of ``marketloop bench NAME``."""

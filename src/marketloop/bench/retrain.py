@@ -14,7 +14,8 @@ from marketloop.runtime.project import create_project
 
 __all__ = ["run"]
 
-FAMILY = "price_predictor"
+SERIES = {"spx": "^GSPC", "vix": "^VIX", "usd": "DX-Y.NYB"}
+"""Tickers in the file of market series."""
 PEER = {
     "name": "a published claim for one model without walk-forward, on another machine",
     "rows": 45_238,
@@ -24,7 +25,10 @@ PEER = {
 
 
 def run(path: Path, *, on_progress: Callable[[int, int, str], None] | None = None) -> dict[str, Any]:
-    """Measure ``retrain price_predictor`` on the bars in `path`, in a temporary project with default settings.
+    """Measure ``retrain`` on the bars in `path`, in a temporary project with default settings: all its families.
+
+    Market series beside the bars (``context_indices_1990_2018.parquet`` in the same folder) become the project's
+    ``[context]``: without an S&P 500 the regimes would be left out.
 
     Parameters
     ----------
@@ -49,13 +53,12 @@ def run(path: Path, *, on_progress: Callable[[int, int, str], None] | None = Non
         raise UsageError(f"no file or folder {path}: name the bars to retrain on with --path FILE")
     tell = on_progress or _silent
     with tempfile.TemporaryDirectory(prefix="marketloop_bench_") as name:
-        root = create_project(Path(name) / "project").root
+        root = create_project(Path(name) / "project", settings=_context(path)).root
         tell(0, 2, "collecting")
         collected = _command(root, "collect", "--source", "folder", "--path", str(path))
         tell(1, 2, "retraining")
-        retrained = _command(root, "retrain", FAMILY, codes=(0, 1))
+        retrained = _command(root, "retrain", codes=(0, 1))
     cycle = json.loads(retrained.stdout)
-    (family,) = cycle["families"]
     return {
         "name": "retrain",
         "rows": json.loads(collected.stdout)["quality"]["accepted"],
@@ -65,17 +68,25 @@ def run(path: Path, *, on_progress: Callable[[int, int, str], None] | None = Non
             "cpu_seconds": round(retrained.cpu_seconds, 1),
             "collect_seconds": round(collected.seconds, 1),
             "collect_peak_rss_mb": round(collected.peak_rss_mb),
-            "tickers": family["tickers"],
-            "training_rows": family["rows"],
-            "verdict": family["verdict"],
-            "reason_code": family["reason_code"],
-            "reason": family["reason"],
-            "rank_ic": family["metrics"].get("rank_ic"),
-            "accuracy": family["metrics"].get("accuracy"),
-            "baseline_accuracy": family["baseline"].get("accuracy"),
+            "families": {family["family"]: _figures(family) for family in cycle["families"]},
         },
         "peer": PEER,
     }
+
+
+def _figures(family: dict[str, Any]) -> dict[str, Any]:
+    told = ("tickers", "rows", "verdict", "reason_code", "reason")
+    return {
+        **{name: family[name] for name in told},
+        "metrics": {n: family["metrics"].get(n) for n in ("rank_ic", "z", "accuracy") if n in family["metrics"]},
+        "baseline": {n: family["baseline"].get(n) for n in ("accuracy",) if n in family["baseline"]},
+    }
+
+
+def _context(path: Path) -> dict[str, str]:
+    """Return the settings that name the market series beside the bars, if there are any."""
+    series = path.parent / "context_indices_1990_2018.parquet"
+    return {f"context.{name}": f"{series}#{column}" for name, column in SERIES.items()} if series.is_file() else {}
 
 
 def _command(root: Path, *arguments: str, codes: tuple[int, ...] = (0,)) -> Measured:

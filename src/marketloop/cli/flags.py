@@ -14,7 +14,7 @@ import typer
 
 from marketloop.core.errors import UsageError
 
-__all__ = ["CollectFlags", "FeatureFlags", "RecipeFlags", "gathered", "moment", "pairs", "spread"]
+__all__ = ["CollectFlags", "FeatureFlags", "RecipeFlags", "day", "gathered", "moment", "pairs", "spread"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +83,8 @@ class CollectFlags:
             "tickers": names(self.tickers),
             "universe": self.region,
             "top": self.top,
-            "start": _day("--start", self.start),
-            "end": _day("--end", self.end),
+            "start": day("--start", self.start),
+            "end": day("--end", self.end),
             "timeframe": self.timeframe,
             "options": pairs("--option", self.option),
         }
@@ -109,6 +109,9 @@ class RecipeFlags:
     threshold: Annotated[
         float | None, typer.Option("--threshold", help="Move beyond which a label is BUY or SELL; 0.02 is 2 %.")
     ] = None
+    lookback: Annotated[
+        int | None, typer.Option("--lookback", min=5, max=250, help="Sessions that regime_classifier looks back on.")
+    ] = None
 
     def choices(self) -> dict[str, Any]:
         """Return the arguments of `Choices`.
@@ -128,6 +131,7 @@ class RecipeFlags:
             "params": params or None,
             "target_days": self.target_days,
             "threshold": self.threshold,
+            "lookback": self.lookback,
         }
 
 
@@ -187,7 +191,8 @@ def _is_group(parameter: inspect.Parameter) -> bool:
     return isinstance(parameter.annotation, type) and dataclasses.is_dataclass(parameter.annotation)
 
 
-def _day(flag: str, text: str | None) -> dt.date | None:
+def day(flag: str, text: str | None) -> dt.date | None:
+    """Read a date; None stays None."""
     try:
         return None if text is None else dt.date.fromisoformat(text)
     except ValueError:

@@ -25,7 +25,7 @@ from marketloop.registry.disk import read_verified, safe_name
 from marketloop.runtime.files import ensure_folder, write_atomic
 from marketloop.runtime.project import find_project
 
-__all__ = ["Model", "Predictor", "Trainer"]
+__all__ = ["Model", "Predictor", "Trainer", "house_of"]
 
 Config = Path | str | House | None
 
@@ -79,7 +79,7 @@ class Model:
             text = f'"{path}" holds no complete model ({error}); expected manifest.json and its parts'
             raise FailedError(text) from error
         artefact = Artefact(manifest, parts)
-        return cls.of(artefact, None if config is None else _house(config))
+        return cls.of(artefact, None if config is None else house_of(config))
 
     @classmethod
     def of(cls, artefact: Artefact, house: House | None = None) -> Self:
@@ -99,7 +99,7 @@ class Trainer:
     """
 
     def __init__(self, config: Config = None) -> None:
-        self._house = _house(config)
+        self._house = house_of(config)
 
     def train(self, family: str, data: Prepared | None = None, *, choices: Choices | None = None) -> Model:
         """Make a candidate of `family` from the stored bars, and keep it; nothing is promoted.
@@ -149,7 +149,7 @@ class Predictor:
     """Answers with the champion of a project."""
 
     def __init__(self, config: Config = None) -> None:
-        self._house = _house(config)
+        self._house = house_of(config)
 
     def predict(self, tickers: Sequence[str] = (), *, family: str | None = None) -> list[dict[str, Any]]:
         """Return one prediction per ticker, with the keys of the `predict` document."""
@@ -166,7 +166,7 @@ def _prepared(data: object, family: str) -> Prepared:
     return data
 
 
-def _house(config: Config) -> House:
+def house_of(config: Config) -> House:
     if isinstance(config, House):
         return config
     explicit = None if config is None else Path(config)
