@@ -26,6 +26,33 @@ def train() -> Matrix:
     return market.take(np.isfinite(market.label))
 
 
+def ranking(train: Matrix, **changes: Any) -> Leafwise:
+    return Leafwise({**DEFAULTS["small_trees"], "thin_by": 1, **changes}, seed=1, on_ranks=True).fit(train)
+
+
+def test_trees_on_ranks_order_the_names_whatever_their_levels(train: Matrix) -> None:
+    own = ranking(train)
+    louder = replace(train, X=train.X * 3)
+    one, other = own.predict(train), own.predict(louder)  # only the chance of a move reads levels
+    session = train.session == 600
+    order = stats.spearmanr((one[:, 2] - one[:, 0])[session], (other[:, 2] - other[:, 0])[session]).statistic
+    assert order > 0.97
+    values = replace(train, label=train.target, classes=())
+    np.testing.assert_array_equal(ranking(values).predict(values), ranking(values).predict(replace(values, X=louder.X)))
+
+
+def test_trees_on_ranks_refuse_rows_without_them(train: Matrix) -> None:
+    with pytest.raises(FailedError, match="need rows with ranks"):
+        ranking(replace(train, ranks=None))
+
+
+def test_trees_on_ranks_read_levels_where_a_session_has_no_order(train: Matrix) -> None:
+    alone = replace(train, target=np.zeros_like(train.target), ranks=np.zeros_like(train.X))
+    own = ranking(alone)
+    assert own.importance()["f0"] > 0.2
+    np.testing.assert_array_equal(Leafwise.from_parts(own.parts()).predict(alone), own.predict(alone))
+
+
 def leaves(own: Leafwise) -> list[int]:
     assert own.booster is not None
     return [tree["num_leaves"] for tree in own.booster.dump_model()["tree_info"]]

@@ -243,6 +243,8 @@ class Family:
         What tuning improves: ``log_loss``, ``rank_ic`` or ``rmse``.
     cadence : str
         When it is retrained by default: ``nightly``, ``monthly`` or ``quarterly``.
+    block : int
+        Sessions per block of its stream, between two fits of the recipe (``[gate] block_sessions`` wins).
     by_default : bool
         Whether it is retrained without being asked for; ``[family.NAME] enabled`` wins.
     """
@@ -260,6 +262,7 @@ class Family:
     statistic: Literal["rank_ic", "log_loss"] = "rank_ic"
     objective: str = "log_loss"
     cadence: str = "nightly"
+    block: int = 21
     by_default: bool = True
 
 

@@ -35,7 +35,12 @@ def builtin_recipes() -> tuple[Recipe, ...]:
             needs_ranks=True,
             grid=({"penalty": 6.0}, {"penalty": 1.5}, {"penalty": 0.4}),
         ),
-        _recipe("small_trees", _LIGHTGBM, "60 trees of 4 large leaves on the rank within the session, strongly shrunk"),
+        _recipe(
+            "small_trees",
+            _LIGHTGBM,
+            "60 trees of 4 large leaves that read and predict ranks within the session, strongly shrunk",
+            needs_ranks=True,
+        ),
         _recipe("lightgbm", _LIGHTGBM, "200 trees of 31 leaves on the rank within the session, stopped early"),
         _recipe("xgboost", _XGBOOST, "500 trees of depth 7, stopped early on a purged tail"),
         _recipe("xgboost_regularised", _XGBOOST, "500 trees of depth 5, each on 70 % of rows and features"),
@@ -97,8 +102,8 @@ def _boosted(name: str, params: Params, seed: int, threads: int) -> Learner:
 
 
 def _leafwise(name: str, params: Params, seed: int, threads: int) -> Learner:
-    del name
-    learner: Learner = _door("leafwise").Leafwise(params=dict(params), seed=seed, threads=threads)
+    on_ranks = name == "small_trees"
+    learner: Learner = _door("leafwise").Leafwise(params=dict(params), seed=seed, threads=threads, on_ranks=on_ranks)
     return learner
 
 

@@ -42,7 +42,7 @@ DEFAULTS: Final[Mapping[str, Params]] = {
         "num_leaves": 4,
         "learning_rate": 0.05,
         "min_data_in_leaf": 1000,
-        "feature_fraction": 1.0,
+        "feature_fraction": 0.3,
         "bagging_fraction": 1.0,
         "lambda_l2": 0.0,
         "max_bin": 63,

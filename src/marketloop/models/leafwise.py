@@ -62,11 +62,15 @@ class Leafwise:
         ``n_estimators, num_leaves, learning_rate, min_data_in_leaf, feature_fraction, bagging_fraction, lambda_l2,
         max_bin, early_stopping_rounds, tail, thin_by, balanced``. `min_data_in_leaf` is bounded by a twentieth of the
         rows; `balanced` matters only where classes are learned as they are.
+    on_ranks : bool
+        Whether the regression on ranks reads the features as ranks too, `Matrix.ranks`, in place of their levels: what
+        is monotone within a session is found with fewer splits, and what is the same for all names is not seen.
     """
 
     params: Mapping[str, Any]
     seed: int = 0
     threads: int = 1
+    on_ranks: bool = False
     names: tuple[str, ...] = ()
     classes: int = 0
     readout: Readout | None = None
@@ -78,7 +82,7 @@ class Leafwise:
 
     def preparation(self) -> Hashable:
         """Return what the binned rows depend on."""
-        return tuple(self.params[name] for name in BINNED_BY)
+        return (self.on_ranks, *(self.params[name] for name in BINNED_BY))
 
     def prepare(self, train: Matrix) -> _Binned:
         """Thin and bin the rows."""
@@ -99,9 +103,10 @@ class Leafwise:
         rounds, gain = int(self.params["n_estimators"]), 0.0
         self.readout = None
         if prepared.head is not None:
+            tail = prepared.tail_rows
             early = self._grown(prepared.head, self._settings(prepared.head_count, by_rank), rounds, prepared.tail)
             rounds = early.best_iteration if early.best_iteration > 0 else rounds
-            gain = gain_of(_score(early, prepared.tail_rows.X), prepared.tail_rows) if by_rank else gain
+            gain = gain_of(_score(early, self._read(tail, by_rank)), tail) if by_rank else gain
         self.booster = _plain(self._grown(prepared.rows, self._settings(prepared.count, by_rank), rounds))
         if by_rank:
             self.readout = read_out(train, gain, int(self.params["thin_by"]))
@@ -113,7 +118,7 @@ class Leafwise:
         rows = rows.select(self.names)
         if len(rows) == 0:
             return np.zeros((0, self.classes) if self.classes else 0)
-        score = _score(booster, rows.X)
+        score = _score(booster, self._read(rows, self.readout is not None))
         return score if self.readout is None else self.readout.output(score, rows.X)
 
     def importance(self) -> dict[str, float]:
@@ -128,7 +133,8 @@ class Leafwise:
         rows = rows.select(self.names)
         if len(rows) == 0:
             return np.zeros((0, len(self.names)))
-        values = np.asarray(booster.predict(rows.X, pred_contrib=True, num_threads=1), dtype=np.float64)
+        read = self._read(rows, self.readout is not None)
+        values = np.asarray(booster.predict(read, pred_contrib=True, num_threads=1), dtype=np.float64)
         values = values.reshape(len(rows), -1, len(self.names) + 1)
         out: NDArray[np.float64] = values[:, -1, :-1] - (values[:, 0, :-1] if values.shape[1] > 1 else 0.0)
         return out
@@ -143,6 +149,7 @@ class Leafwise:
             "seed": self.seed,
             "names": list(self.names),
             "classes": self.classes,
+            "on_ranks": self.on_ranks,
             "readout": None if readout is None else readout.document(),
             "sha256": hashlib.sha256(model).hexdigest(),
         }
@@ -161,6 +168,7 @@ class Leafwise:
                 seed=int(document["seed"]),
                 names=tuple(document["names"]),
                 classes=int(document["classes"]),
+                on_ranks=bool(document["on_ranks"]),
                 readout=None if document["readout"] is None else Readout.from_document(document["readout"]),
                 booster=lgb.Booster(model_str=parts["model.txt"].decode()),
             )
@@ -174,6 +182,9 @@ class Leafwise:
         if self.booster is None:
             raise FailedError(f"{verb} was called before fit: the leaf-wise trees have not grown yet")
         return self.booster
+
+    def _read(self, rows: Matrix, by_rank: bool) -> NDArray[np.float32]:
+        return _ranks(rows) if self.on_ranks and by_rank else rows.X
 
     def _grown(
         self, rows: lgb.Dataset, settings: dict[str, Any], rounds: int, tail: lgb.Dataset | None = None
@@ -213,12 +224,18 @@ class Leafwise:
         if self.params["balanced"] and rows.classes and not by_rank:
             weight = balanced_weight(rows)
         return lgb.Dataset(
-            _own(rows.X),
+            _own(self._read(rows, by_rank)),
             label=_own(rows.target if by_rank else rows.label),
             weight=_own(weight),
             reference=like,
             params=self._binning(),
         )
+
+
+def _ranks(rows: Matrix) -> NDArray[np.float32]:
+    if rows.ranks is None:
+        raise FailedError("these trees need rows with ranks: call dataset.with_ranks(matrix) first")
+    return rows.ranks
 
 
 def _aimed(rows: Matrix, by_rank: bool) -> Matrix:

@@ -24,7 +24,7 @@ SPACES: Final[Mapping[str, tuple[Dimension, ...]]] = {
         Dimension("num_leaves", 2, 8, "int"),
         Dimension("learning_rate", 0.01, 0.2, log=True),
         Dimension("min_data_in_leaf", 200, 5000, "int", log=True),
-        Dimension("feature_fraction", 0.4, 1.0),
+        Dimension("feature_fraction", 0.1, 1.0),
     ),
     "lightgbm": (
         Dimension("n_estimators", 100, 1000, "int"),
