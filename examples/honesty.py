@@ -63,7 +63,7 @@ def main() -> None:
     family = CATALOG.family("price_predictor")
     spec = StreamSpec(family, (model,), LABEL, "usual", "honesty", block=asked.block, threads=2)
     card = score_stream(advance(Stream(spec.fingerprint), matrix, panel, spec), matrix, panel, spec)
-    verdict = examine(Slot(), None, Evidence(panel.last, card.ic1), GatePolicy())
+    verdict = examine(Slot(), None, Evidence(panel.last, card.x), GatePolicy())
 
     print(f"{len(panel.tickers)} tickers, {len(rows):,} rows, {len(matrix.names)} indicators, {asked.trees} trees")
     print(f"{'judged by':30}{'accuracy':>9}{'always majority':>17}{'F1':>7}{'AUC':>7}")

@@ -36,7 +36,7 @@ def main() -> None:
             model.save(project.root / "mine")
             print(f"candidate {model.manifest['nominee']}: {len(model.features)} features, promoted nothing")
             card = trainer.evaluate(model)
-            print(f"its recipe out of sample: rank IC {card.ic.mean:.3f}, z {card.z:.2f} over {len(card.ic1)} sessions")
+            print(f"its recipe out of sample: rank IC {card.ic.mean:.3f}, z {card.z:.2f} over {len(card.x)} sessions")
             print(f"accuracy {card.metrics.accuracy:.3f}, no skill {card.baseline.accuracy:.3f}")
 
             cycle = run_cycle(house, CycleRequest(families=("price_predictor",)))

@@ -44,7 +44,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a project with bars and one provisional champion; tests read it and promote nothing in it."""
     root = small_project(tmp_path_factory.mktemp("shared") / "mine")
     assert main(["--project", str(root), "collect"]) == 0
-    assert main(["--project", str(root), "retrain", "--algorithm", "ridge", "--feature-set", "basic"]) == 0
+    fast = ("--algorithm", "ridge", "--feature-set", "basic")
+    assert main(["--project", str(root), "retrain", "price_predictor", *fast]) == 0
     return root
 
 

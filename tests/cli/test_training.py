@@ -51,7 +51,7 @@ def test_retrain_document_has_the_promised_keys(copy: Path, ask: Ask) -> None:
 
 
 def test_retrain_is_skipped_when_nothing_new_is_known(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--project", str(copy), "retrain", *FAST]) == 0
+    assert main(["--project", str(copy), "retrain", "price_predictor", *FAST]) == 0
     said = capsys.readouterr().out
     assert "price_predictor: skipped" in said
     assert "0 labels have become known since the last training" in said
@@ -79,7 +79,7 @@ def test_retrain_with_force_demands_a_reason(project: Path, ask: Ask) -> None:
 def test_wrong_names_are_wrong_use_and_change_nothing(
     command: str, flags: tuple[str, ...], words: str, project: Path, ask: Ask, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    family = () if command == "retrain" or not flags[0].startswith("--") else ("price_predictor",)
+    family = () if not flags[0].startswith("--") else ("price_predictor",)
     assert main(["--project", str(project), command, *family, *flags]) == 2
     assert words in capsys.readouterr().err
     assert len(ask("--project", project, "models")["models"]) == 1
@@ -91,7 +91,7 @@ def test_train_keeps_a_candidate_and_promotes_nothing(copy: Path, ask: Ask) -> N
     assert (made["family"], made["version"], made["recipe"]) == ("price_predictor", 2, "rank_ridge")
     assert made["params"]["penalty"] == 3
     assert set(made["figures"]) == set(made["baseline"]) == {"train", "validation", "test"}
-    assert set(made["figures"]["test"]) == set(made["baseline"]["test"]) == FIGURES
+    assert set(made["figures"]["test"]) == set(made["baseline"]["test"]) == FIGURES | {"rank_ic"}
     assert sum(made["class_shares"].values()) == pytest.approx(1)
     assert sum(made["regime_sessions"].values()) > 100
     assert len(made["features"]) == 20
@@ -202,7 +202,8 @@ def test_status_shows_the_project_and_why_not(project: Path, ask: Ask, capsys: p
     assert {
         *("running", "current_metrics", "next_retraining", "scheduled_jobs", "model_path", "backup_path", "families"),
     } <= set(said)
-    (family,) = said["families"]
+    assert [row["family"] for row in said["families"]] == ["price_predictor", "momentum_ranker", "regime_classifier"]
+    family = said["families"][0]
     assert {
         *("family", "champion", "candidate_age_h", "champion_age_h", "next_run", "can_retrain_now", "why_not"),
     } <= set(family)

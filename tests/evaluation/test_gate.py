@@ -14,7 +14,7 @@ from tests.evaluation.builders import series_with_z
 from marketloop.core.catalog import Check
 from marketloop.evaluation.boundary import constant_boundary, robbins_siegmund_constant
 from marketloop.evaluation.gate import ChampionFacts, Evidence, GatePolicy, Slot, Verdict, Year, examine
-from marketloop.evaluation.intervals import sequential_z
+from marketloop.evaluation.intervals import sequential_z, z_of
 from marketloop.evaluation.rank_ic import SessionSeries
 
 TONIGHT = 1000
@@ -152,7 +152,13 @@ def test_look_with_too_few_terms_shows_nothing_and_says_so() -> None:
 
 @pytest.mark.parametrize(
     ("check", "code"),
-    [("leak", "leak"), ("plausibility", "implausible"), ("schema", "hard_check"), ("round_trip", "hard_check")],
+    [
+        ("leak", "leak"),
+        ("plausibility", "implausible"),
+        ("plausibility_regime", "implausible"),
+        ("schema", "hard_check"),
+        ("round_trip", "hard_check"),
+    ],
 )
 @pytest.mark.parametrize("champion", [None, PROVISIONAL, PROVEN_OLD])
 def test_failed_hard_check_refuses_whatever_else_was_found(
@@ -271,6 +277,82 @@ def test_refresh_never_promotes_a_recipe_whose_skill_was_not_shown() -> None:
 def test_same_model_again_is_a_refresh_when_the_champion_is_old() -> None:
     same = replace(pair(0.0, 58), value=np.zeros(58))
     assert said(examine(proven_slot(), PROVEN_OLD, tonight(WEAK, d=same), POLICY)) == ("promoted", "refresh")
+
+
+def test_champion_that_cannot_be_asked_any_more_is_kept_and_the_way_out_is_named() -> None:
+    verdict = examine(proven_slot(), PROVEN_OLD, tonight(WEAK, d=None), POLICY)
+    assert said(verdict) == ("refused", "not_better")
+    assert "cannot be asked any more" in verdict.reason
+    assert "--force" in verdict.reason
+
+
+def test_comparison_says_what_would_have_passed() -> None:
+    record = examine(proven_slot(), PROVEN_YOUNG, tonight(WEAK, d=pair(2.0)), POLICY).record["pair"]
+    assert (record["n"], record["reign"], record["first_look"]) == (100, 0, 40)
+    assert record["variance_share_first_look"] == pytest.approx(0.4)
+    raised = pair(2.0)
+    value = raised.value + record["mean_to_pass"] - record["mean"]
+    assert sequential_z(value) == pytest.approx(record["boundary"], rel=0.1)
+    assert record["interval"][0] < record["mean"] < record["interval"][1]
+
+
+# --- series whose values overlap
+
+
+def overlapping(mean: float, n: int, *, horizon: int = 20, seed: int = 0) -> SessionSeries:
+    noise = np.random.default_rng(seed).normal(size=n + horizon)
+    value = mean + np.convolve(noise, np.ones(horizon) / horizon, mode="valid")[:n]
+    return SessionSeries(np.arange(TONIGHT - n + 1, TONIGHT + 1, dtype=np.int32), value)
+
+
+def test_overlapping_series_is_judged_by_its_long_run_variance() -> None:
+    x = overlapping(0.08, 600)
+    plain = examine(Slot(), None, Evidence(TONIGHT, x), POLICY)
+    honest = examine(Slot(), None, Evidence(TONIGHT, x, overlap=20, statistic="gain"), POLICY)
+    assert plain.slot.proven
+    assert not honest.slot.proven
+    assert honest.record["z"] == pytest.approx(z_of(x.value, 20))
+    assert honest.record["z"] < plain.record["z"] / 2
+    assert (honest.record["overlap"], honest.record["statistic"]) == (20, "gain")
+    assert honest.record["mean_gain_interval"][0] < honest.record["mean_gain"]
+    assert "mean gain" in honest.record["to_pass"]
+
+
+def test_overlapping_series_waits_for_twenty_five_spans_of_its_overlap() -> None:
+    x = overlapping(0.8, 300)
+    verdict = examine(Slot(), None, Evidence(TONIGHT, x, overlap=20), POLICY)
+    assert verdict.slot.year is not None
+    assert (verdict.slot.year.n0, verdict.slot.proven) == (500, False)
+    assert Year.opened(TONIGHT, 300, POLICY, 0, overlap=5).n0 == 300
+
+
+def test_strong_overlapping_series_is_proven() -> None:
+    assert examine(Slot(), None, Evidence(TONIGHT, overlapping(0.8, 600), overlap=20), POLICY).slot.proven
+
+
+def test_overlapping_comparison_waits_until_its_variance_is_known() -> None:
+    for n, word in ((239, "not_better"), (240, "superior")):
+        evidence = Evidence(TONIGHT, overlapping(0.1, 600), d=overlapping(1.5, n), overlap=20)
+        assert examine(proven_slot(), PROVEN_YOUNG, evidence, POLICY).reason_code == word
+
+
+def test_old_champion_of_overlapping_outcomes_is_refreshed_before_a_comparison_can_speak() -> None:
+    evidence = Evidence(TONIGHT, overlapping(0.1, 600), d=overlapping(-0.1, 58), overlap=20)
+    verdict = examine(proven_slot(), PROVEN_OLD, evidence, POLICY)
+    assert said(verdict) == ("promoted", "refresh")
+    assert "z not known" in verdict.reason
+
+
+# --- the slot's year
+
+
+def test_further_stream_forgets_no_promotion_of_the_slots_year() -> None:
+    """Declaring another recipe opens an entry of its own; what a reign has spent stays spent."""
+    before = Slot(further=1, reign=2, proven=True)
+    verdict = examine(before, PROVEN_YOUNG, tonight(WEAK, d=pair(3.3)), POLICY)
+    assert verdict.slot.reign == 2
+    assert verdict.record["pair"]["alpha"] == 0.025 / 8
+    assert verdict.record["year"]["k"] == 1
 
 
 # --- the record, and the order of nights

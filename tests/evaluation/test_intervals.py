@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 from tests.evaluation.builders import Array
 
-from marketloop.evaluation.intervals import ewc_interval, sequential_z
+from marketloop.evaluation.intervals import ewc_interval, sequential_z, z_of
 
 
 def plain_ewc(x: list[float]) -> tuple[float, float, float, float]:
@@ -95,3 +95,26 @@ def test_sequential_z_speaks_from_forty_terms_on_and_not_of_zeros() -> None:
     assert math.isnan(sequential_z(np.ones(39)))
     assert sequential_z(np.ones(40)) == pytest.approx(math.sqrt(40))
     assert math.isnan(sequential_z(np.zeros(100)))
+
+
+@pytest.mark.parametrize(("horizon", "n"), [(20, 240), (20, 500), (60, 750)])
+def test_interval_of_a_long_overlap_covers_as_often_as_it_says(horizon: int, n: int) -> None:
+    """Cosines quicker than the overlap would find it calm: 0.73 to 0.91 of these, if they were counted."""
+    rng = np.random.default_rng(horizon + n)
+    found = [ewc_interval(overlapping(rng, n, horizon), horizon=horizon) for _ in range(800)]
+    share = np.mean([interval.low <= 0 <= interval.high for interval in found])
+    assert 0.925 <= share <= 0.975
+
+
+def test_five_session_overlap_keeps_all_its_cosines_from_some_two_hundred_values_on() -> None:
+    x = overlapping(np.random.default_rng(3), 250)
+    assert ewc_interval(x, horizon=5) == ewc_interval(x, horizon=1)
+    assert ewc_interval(x[:60], horizon=5) != ewc_interval(x[:60], horizon=1)
+
+
+def test_z_of_overlapping_values_is_the_normal_quantile_of_their_p() -> None:
+    x = overlapping(np.random.default_rng(4), 400, 20) + 0.1
+    assert z_of(x, 20) == pytest.approx(float(stats.norm.isf(ewc_interval(x, horizon=20).p)))
+    assert math.isnan(z_of(x[:239], 20))
+    assert z_of(x) == sequential_z(x)
+    assert math.isfinite(z_of(np.linspace(5.0, 5.001, 400), 20))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from marketloop.loop.importance import feature_warnings
 from marketloop.loop.shares import one_sided
-from marketloop.loop.validating import feature_warnings
 
 
 def test_features_that_share_importance_evenly_are_weak() -> None:

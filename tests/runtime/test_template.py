@@ -27,7 +27,7 @@ def test_template_shows_true_defaults() -> None:
     for section in ("strategy", "features", "gate", "serve", "alarms"):
         for name, value in document[section].items():
             assert value == defaults[section][name], f"{section}.{name}"
-    assert document["family"]["price_predictor"]["enabled"] is FamilySection().enabled
+    assert FamilySection().enabled is None  # what is left out follows the family
 
 
 def test_set_values_replaces_a_commented_default_and_keeps_the_remark() -> None:

@@ -104,7 +104,7 @@ def test_time_zone_aware_stamps(mine: Path, folder: Path, bars: pl.DataFrame, as
 def test_ticker_with_ten_bars(mine: Path, folder: Path, bars: pl.DataFrame, ask: Ask) -> None:
     one(bars, "SYN001").head(10).write_csv(folder / "AAA.csv")
     assert ask("--project", mine, "collect")["new_rows"] == 10
-    done = ask("--project", mine, "retrain", *FAST, code=3)
+    done = ask("--project", mine, "retrain", "price_predictor", *FAST, code=3)
     assert done["outcome"] == "failed"
     assert "collect a longer history" in done["families"][0]["error"]
     assert ask("--project", mine, "champion") == {"champions": []}
@@ -120,7 +120,7 @@ def test_history_that_is_too_short_for_the_family(mine: Path, folder: Path, ask:
 def test_one_ticker_only(mine: Path, folder: Path, ask: Ask) -> None:
     long = simulate(MarketSpec(tickers=1, sessions=1500, seed=2)).bars
     long.write_parquet(folder / "all.parquet")
-    done = ask("--project", mine, "retrain", *FAST)
+    done = ask("--project", mine, "retrain", "price_predictor", *FAST)
     assert done["outcome"] == "provisional"
     assert len(ask("--project", mine, "predict", "--feature-set", "basic")["predictions"]) == 1
 
@@ -130,7 +130,7 @@ def test_volume_that_is_missing_throughout(mine: Path, folder: Path, ask: Ask) -
     silent.write_parquet(folder / "all.parquet")
     done = ask("--project", mine, "collect")
     assert (done["quality"]["quarantined"], rules(done)) == (0, {"no_volume"})
-    family = ask("--project", mine, "retrain", *FAST)["families"][0]
+    family = ask("--project", mine, "retrain", "price_predictor", *FAST)["families"][0]
     assert family["verdict"] == "provisional"
     assert any("volume_spike" in text for text in family["warnings"])
 
@@ -261,13 +261,13 @@ def test_interrupted_collect_goes_on_where_it_was(mine: Path, folder: Path, ask:
 def test_interrupted_retrain_is_recorded_and_the_next_one_runs(mine: Path, folder: Path, ask: Ask) -> None:
     simulate(MarketSpec(tickers=12, sessions=1250, seed=6)).bars.write_parquet(folder / "all.parquet")
     ask("--project", mine, "collect")
-    running = start("--project", mine, "retrain", "--algorithm", "xgboost", cwd=mine)
+    running = start("--project", mine, "retrain", "price_predictor", "--algorithm", "xgboost", cwd=mine)
     wait_for(lambda: (mine / "data" / "cache").is_dir() and any((mine / "data" / "cache").iterdir()), running)
     assert "interrupted" in interrupt(running)
     status = ask("--project", mine, "status")
     assert (status["running"], status["last_cycle"]["outcome"]) == (False, "failed")
     assert ask("--project", mine, "champion") == {"champions": []}
-    assert ask("--project", mine, "retrain", *FAST)["outcome"] in {"provisional", "promoted"}
+    assert ask("--project", mine, "retrain", "price_predictor", *FAST)["outcome"] in {"provisional", "promoted"}
 
 
 def test_bars_that_ended_years_ago_are_no_error(mine: Path, folder: Path, bars: pl.DataFrame, ask: Ask) -> None:

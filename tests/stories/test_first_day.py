@@ -33,12 +33,12 @@ def test_first_day_from_a_file_to_predictions_and_the_night_after(tmp_path: Path
     assert said["as_of"] == days[600].isoformat()
     assert said["predictions"][0]["signal"] == "HOLD"
 
-    second = ask(*here, "retrain", *FAST)
+    second = ask(*here, "retrain", "price_predictor", *FAST)
     assert (second["outcome"], second["families"][0]["reason_code"]) == ("skipped", "not_due")
     assert "collect newer bars" in second["families"][0]["reason"]
 
     bars.write_parquet("bars.parquet")
-    third = ask(*here, "retrain", *FAST, code=1)  # a provisional champion this young is not replaced
+    third = ask(*here, "retrain", "price_predictor", *FAST, code=1)  # a provisional champion this young is not replaced
     assert (third["outcome"], third["families"][0]["reason_code"]) == ("refused", "no_skill")
     assert third["families"][0]["version"] == 2
     (kept,) = ask(*here, "champion")["champions"]

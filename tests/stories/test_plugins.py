@@ -62,20 +62,20 @@ def test_honest_plugin_feature_is_listed_checked_and_learned_from(root: Path, as
     ask("--project", root, "collect")
     report = ask("--project", root, "features", "--check", "--feature-set", "basic")
     assert report == {"checked": 21, "leaks": []}
-    assert ask("--project", root, "retrain", *FAST)["outcome"] == "provisional"
+    assert ask("--project", root, "retrain", "price_predictor", *FAST)["outcome"] == "provisional"
     manifest = json.loads(next((root / "models").rglob("v1/manifest.json")).read_text(encoding="utf-8"))
     assert "body_share" in manifest["features"]
 
 
 def test_leaking_plugin_features_are_refused_by_name_and_the_champion_stays(root: Path, ask: Ask) -> None:
-    assert ask("--project", root, "retrain", *FAST)["outcome"] == "provisional"
+    assert ask("--project", root, "retrain", "price_predictor", *FAST)["outcome"] == "provisional"
     plug(root, "leaks.py", LEAKING)
     report = ask("--project", root, "features", "--check", "--feature-set", "basic", code=1)
     assert report["checked"] == 25
     assert {leak["feature"] for leak in report["leaks"]} == LEAKS
     for leak in report["leaks"]:
         assert tuple(leak) == ("feature", "kind", "first_session", "detail")
-    done = ask("--project", root, "retrain", *FAST, "--force", "--reason", "not even so", code=1)
+    done = ask("--project", root, "retrain", "price_predictor", *FAST, "--force", "--reason", "not even so", code=1)
     (family,) = done["families"]
     assert (done["outcome"], family["verdict"], family["reason_code"]) == ("refused", "refused", "leak")
     for name in LEAKS:
@@ -105,5 +105,5 @@ def test_broken_plugin_is_one_sentence(source: str, words: str, root: Path, caps
 def test_plugin_condition_vetoes_a_cycle_with_its_reason(root: Path, ask: Ask) -> None:
     veto = 'def register(catalog):\n    catalog.add_condition("calm", lambda house, family: "the moon is full")\n'
     plug(root, "veto.py", veto)
-    done = ask("--project", root, "retrain", *FAST)
+    done = ask("--project", root, "retrain", "price_predictor", *FAST)
     assert (done["outcome"], done["families"][0]["reason"]) == ("skipped", "the moon is full")

@@ -11,10 +11,12 @@ BENCHES: Final[Mapping[str, str]] = {
     "backtest": "marketloop.bench.backtest",
     "features": "marketloop.bench.features",
     "gate": "marketloop.bench.gate",
+    "honesty": "marketloop.bench.honesty",
     "prediction": "marketloop.bench.prediction",
     "retrain": "marketloop.bench.retrain",
     "skill": "marketloop.bench.skill",
     "startup": "marketloop.bench.startup",
+    "zoo": "marketloop.bench.zoo_run",
     "tuning": "marketloop.bench.tuning",
 }
 """Benchmarks by name: the module whose function ``run`` returns the document of ``marketloop bench NAME``."""

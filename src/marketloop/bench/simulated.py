@@ -95,14 +95,14 @@ def examine_market(spec: MarketSpec) -> Finding:
     matrix, panel = _prepare(house, recipe, market)
     stream = advance(Stream(recipe.fingerprint), matrix, panel, recipe)
     card = score_stream(stream, matrix, panel, recipe)
-    verdict = examine(Slot(), None, Evidence(panel.last, card.ic1), gate_policy(settings, FAMILY))
+    verdict = examine(Slot(), None, Evidence(panel.last, card.x), gate_policy(settings, FAMILY))
     return Finding(
         seed=spec.seed,
         kind=kind_of(spec),
         proven=verdict.slot.proven,
         z=card.z,
         z_star=float(verdict.record["year"]["z_star"]),
-        sessions=len(card.ic1),
+        sessions=len(card.x),
         rank_ic=card.ic.mean,
         true_rank_ic=_true_rank_ic(market, stream, panel, recipe.label.horizon),
         log_loss_p=_log_loss_p(stream, matrix, recipe.label.horizon),
@@ -154,7 +154,7 @@ def _log_loss_p(stream: Stream, matrix: Matrix, horizon: int) -> float:
     at = np.arange(len(truth))
     shares = {block.number: block.prior for block in stream.blocks}
     baseline = np.array([shares[number] for number in rows["block"].to_list()])[at, truth]
-    model = rows.select("p0", "p1", "p2").cast(pl.Float64).to_numpy()[at, truth]
+    model = rows["probabilities"].explode().cast(pl.Float64).to_numpy().reshape(len(rows), -1)[at, truth]
     gain = np.log(np.maximum(model, 1e-12)) - np.log(np.maximum(baseline, 1e-12))
     per_session = rows.select("session", gain=pl.Series(gain)).group_by("session", maintain_order=True).mean()
     return ewc_interval(per_session["gain"].to_numpy(), horizon=horizon).p

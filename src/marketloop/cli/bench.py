@@ -23,8 +23,13 @@ def command(
     call: Call,
     name: Annotated[str, typer.Argument(metavar="NAME", help="What to measure: features, skill, ...")],
     path: Annotated[Path | None, typer.Option("--path", help="File of bars, for benchmarks that read one.")] = None,
-    seeds: Annotated[int | None, typer.Option("--seeds", min=1, help="How many simulated markets of a kind.")] = None,
+    seeds: Annotated[int | None, typer.Option("--seeds", min=0, help="How many simulated markets of a kind.")] = None,
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes side by side.")] = None,
+    first_seed: Annotated[int | None, typer.Option("--first-seed", min=0, help="honesty: the first seed.")] = None,
+    kinds: Annotated[str | None, typer.Option("--kinds", help="honesty: kinds of markets, with commas.")] = None,
+    families: Annotated[str | None, typer.Option("--families", help="honesty: families, with commas.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="honesty: a line per market; resumes from it.")] = None,
+    real_file: Annotated[Path | None, typer.Option("--real-file", help="honesty: real bars to shuffle.")] = None,
     output: Annotated[Path | None, typer.Option("--output", help="Also write the document to a JSON file.")] = None,
 ) -> Answer:
     """Run one benchmark and print its document; no project is needed."""
@@ -32,7 +37,16 @@ def command(
     if name not in benches:
         raise unknown_name("benchmark", name, benches)
     run = call.room(benches[name].removeprefix("marketloop.")).run
-    given = {"path": path.expanduser().absolute() if path else None, "seeds": seeds, "workers": workers}
+    given = {
+        "path": _whole(path),
+        "out": _whole(out),
+        "real_file": _whole(real_file),
+        "seeds": seeds,
+        "workers": workers,
+        "first_seed": first_seed,
+        "kinds": kinds.split(",") if kinds else None,
+        "families": families.split(",") if families else None,
+    }
     with call.progress(f"bench {name}") as update:
         document = run(**_arguments(name, run, given, update))
     if output is not None:
@@ -50,13 +64,17 @@ def command(
     return Answer(document, show)
 
 
+def _whole(path: Path | None) -> Path | None:
+    return None if path is None else path.expanduser().absolute()
+
+
 def _arguments(name: str, run: Any, given: dict[str, Any], update: Any) -> dict[str, Any]:
     """Return the flags that the benchmark takes; one that it does not take is wrong use."""
     known = inspect.signature(run).parameters
     flags = {flag: value for flag, value in given.items() if value is not None}
     for flag in flags:
         if flag not in known:
-            raise UsageError(f"bench {name} takes no --{flag}; leave it out")
+            raise UsageError(f"bench {name} takes no --{flag.replace('_', '-')}; leave it out")
     if "path" in known and "path" not in flags and known["path"].default is inspect.Parameter.empty:
         if not _REAL_DATA.is_file():
             raise UsageError(f"bench {name} reads a file of bars: name one with --path FILE")

@@ -57,6 +57,8 @@ def show_cycle(screen: Screen, document: dict[str, Any]) -> None:
         if needed != "passed":
             screen.line(f"to pass the skill test it would take {needed}")
         warning_lines(screen, family["warnings"])
+        if family["report"]:
+            screen.line(f"report: {family['report']}", style="dim")
     screen.line(
         f"outcome: {document['outcome']} in {document['duration_s']:.1f} s ({document['cycle_id']})", style="dim"
     )

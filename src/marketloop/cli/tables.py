@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from marketloop.cli.render import Screen
 
-__all__ = ["checks_table", "figures_table", "quality_lines", "warning_lines"]
+__all__ = ["checks_table", "figures_table", "parts_table", "quality_lines", "warning_lines"]
 
 SHOWN = 8
 
@@ -27,6 +27,17 @@ def checks_table(screen: Screen, checks: Iterable[Mapping[str, Any]]) -> None:
     ]
     if rows:
         screen.table(("check", "value", "threshold", "result", "hard", "detail"), rows)
+
+
+def parts_table(screen: Screen, parts: Sequence[Mapping[str, Any]]) -> None:
+    """Print the figures of each part of the rows, seen and unseen, beside those of no skill."""
+    if not parts:
+        return
+    columns = ["figure", *(text for part in parts for text in (part["part"], "no skill"))]
+    names = parts[0]["figures"]
+    sides = [side for part in parts for side in (part["figures"], part["baseline"])]
+    counts = ["rows", *(value for part in parts for value in (part["rows"], None))]
+    screen.table(columns, [counts, *([name, *(side.get(name) for side in sides)] for name in names)])
 
 
 def quality_lines(screen: Screen, report: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +11,8 @@ from marketloop.cli.call import Answer, Call
 from marketloop.cli.flags import CollectFlags, FeatureFlags, RecipeFlags
 from marketloop.cli.render import Screen
 from marketloop.cli.tables import warning_lines
+from marketloop.cli.tune import show_tuned
+from marketloop.core.errors import UsageError
 
 __all__ = ["command"]
 
@@ -23,6 +26,13 @@ def command(
     features: FeatureFlags,
     recipe: RecipeFlags,
     sample_size: Annotated[float, typer.Option("--sample-size", help="Learn from this share of the sessions.")] = 1.0,
+    tune: Annotated[bool, typer.Option("--tune", help="Search hyperparameters first, as tune does.")] = False,
+    n_trials: Annotated[
+        int | None, typer.Option("--n-trials", help="Trials of --tune; 50 by default.", show_default=False)
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", help="Seconds for --tune; 3600 by default.", show_default=False)
+    ] = None,
 ) -> Answer:
     """Make a candidate of FAMILY from the stored bars, and show its figures beside those of no skill.
 
@@ -30,21 +40,39 @@ def command(
     what retrain does.
     """
     ingesting, training, preparing = map(call.room, ("loop.ingesting", "loop.training", "loop.preparing"))
-    choices = preparing.Choices(**recipe.choices(), sample_size=sample_size)
+    choices = preparing.Choices(**recipe.choices(), sample_size=sample_size, tuned=tune)
+    search = _search(call, choices, {"n_trials": n_trials, "timeout": timeout}, wanted=tune)
     request = ingesting.CollectRequest(**wanted.request())
     with call.open_house(features.settings()) as house, call.telling("training") as tell:
         preparing.choose(house, family, choices)
         if wanted.given or house.store.version is None:
             ingesting.ingest(house, request, tell=tell)
+        tuned = search(house, family, tell)
         trained = training.train_family(
             house, family, choices, on_progress=lambda done, total: tell("inner validation", done, total)
         )
         call.room("loop.mirroring").drain_mirrors(house)
-    document: dict[str, Any] = trained.document()
+    document: dict[str, Any] = {**trained.document(), **({} if tuned is None else {"tuning": tuned.document()})}
     return Answer(document, lambda screen: _show(screen, document))
 
 
+def _search(call: Call, choices: Any, given: Mapping[str, Any], *, wanted: bool) -> Callable[..., Any]:
+    """Return the function of (house, family, tell) that tunes before the training, or does nothing."""
+    flags = {name: value for name, value in given.items() if value is not None}
+    if not wanted:
+        for name in flags:
+            raise UsageError(f"--{name.replace('_', '-')} says how long to tune: add --tune, or leave it out")
+        return lambda *_: None
+    if choices.params:
+        raise UsageError(f"--tune searches what --set fixes ({', '.join(choices.params)}): leave one of them out")
+    tuning = call.room("loop.tuning")
+    request = tuning.TuneRequest(algorithm=next(iter(choices.recipes), None), choices=choices, **flags)
+    return lambda house, family, tell: tuning.tune_family(house, family, request, tell=tell)
+
+
 def _show(screen: Screen, document: dict[str, Any]) -> None:
+    if "tuning" in document:
+        show_tuned(screen, document["tuning"])
     name = f"{document['family']} v{document['version']}"
     screen.line(
         f"{name}: {document['tickers']} tickers x {document['sessions']} sessions, "

@@ -11,7 +11,7 @@ import polars as pl
 from marketloop.core.errors import UsageError
 from marketloop.core.frames import BAR_PRICES, BAR_SCHEMA, require_columns
 from marketloop.core.values import Sessions
-from marketloop.data.quality_warnings import conflict_warnings, panel_warnings, revision_warnings
+from marketloop.data.quality_warnings import conflict_warnings, panel_warnings, repeat_warnings, revision_warnings
 from marketloop.data.sources.protocol import RAW_EXTRAS
 
 __all__ = [
@@ -201,7 +201,7 @@ def report_of(bars: pl.DataFrame, quarantined: pl.DataFrame, sessions: Sessions)
         accepted=bars.height,
         quarantined=quarantined.height,
         rules=_counts(quarantined),
-        warnings=(*conflict_warnings(bars, quarantined), *panel_warnings(bars, sessions)),
+        warnings=(*conflict_warnings(bars, quarantined), *panel_warnings(bars, sessions), *repeat_warnings(bars)),
     )
 
 

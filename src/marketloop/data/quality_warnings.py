@@ -10,8 +10,9 @@ import polars as pl
 
 from marketloop.core.frames import BAR_PRICES
 from marketloop.core.values import Sessions
+from marketloop.data.repeats import repeated_bars
 
-__all__ = ["Warnings", "conflict_warnings", "panel_warnings", "revision_warnings", "warning"]
+__all__ = ["Warnings", "conflict_warnings", "panel_warnings", "repeat_warnings", "revision_warnings", "warning"]
 
 Warnings = tuple[Mapping[str, Any], ...]
 
@@ -99,6 +100,24 @@ def conflict_warnings(accepted: pl.DataFrame, quarantined: pl.DataFrame) -> Warn
             f"two different bars of {ticker} on {date}: kept close {kept:g}, set aside close {other:g}",
         )
         for ticker, date, other, kept in pairs.filter(differs).sort(*columns).select(columns).iter_rows()
+    )
+
+
+def repeat_warnings(bars: pl.DataFrame) -> Warnings:
+    """Return one warning per pair of tickers of which one repeats the other's bars under later dates.
+
+    What is examined would have been learned by heart, or what comes later would be seen under another name.
+    """
+    return tuple(
+        warning(
+            "repeated_bars",
+            repeat.ticker,
+            repeat.date,
+            f"{repeat.bars} bars of {repeat.ticker} from {repeat.date} on move as those of {repeat.other} from "
+            f"{repeat.other_date} on: remove one of the two",
+            repeat.bars,
+        )
+        for repeat in repeated_bars(bars)
     )
 
 

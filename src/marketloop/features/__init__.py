@@ -8,11 +8,13 @@ from marketloop.features.fill import FILL_METHODS, fill
 from marketloop.features.identity import fingerprint
 from marketloop.features.incremental import latest
 from marketloop.features.leaks import check_leaks
+from marketloop.features.regime import REGIME_LOOKBACK, regime_features, regime_lookback, regime_set
 from marketloop.features.sets import FEATURE_SETS, resolve
 
 __all__ = [
     "FEATURE_SETS",
     "FILL_METHODS",
+    "REGIME_LOOKBACK",
     "FeatureEngineer",
     "Leak",
     "LeakReport",
@@ -22,5 +24,8 @@ __all__ = [
     "fill",
     "fingerprint",
     "latest",
+    "regime_features",
+    "regime_lookback",
+    "regime_set",
     "resolve",
 ]

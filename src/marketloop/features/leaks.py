@@ -1,8 +1,9 @@
 """Finds features that see the future, by computing them again from less: no name is ever looked at.
 
-Three questions, each put at many sessions t. Does a value at or before t change when everything after t is taken away,
-bars, tickers and context alike? Do the last ``lookback + 1`` bars give the value at t? And, decades before anything was
-known, does the value still depend on what the ticker is called?
+Five questions. Does a value at or before t change when everything after t is taken away, bars, tickers and context
+alike? Do the last ``lookback + 1`` bars give the value at t? Does a value move when sessions outside its look-back are
+others (`sweeps`)? Decades before anything was known, does the value still depend on what the ticker is called? And does
+what a feature adds to what the bars say go with what came later (`elsewhere`)?
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from polars import col
 from marketloop.core.catalog import Feature
 from marketloop.core.errors import UsageError
 from marketloop.core.frames import BAR_SCHEMA
-from marketloop.core.values import BoolArray, Context
+from marketloop.core.values import BoolArray, Context, FloatArray
 from marketloop.features.context import known_by
+from marketloop.features.elsewhere import facts_of_names, kept_answers, looked_up
 from marketloop.features.engine import check_features, roots
 from marketloop.features.evidence import Case, Leak, LeakReport, RowArray, make_case
 from marketloop.features.panel import BAR, TICKER, numbered
+from marketloop.features.sweeps import Group, sweep
 
 __all__ = ["check_leaks"]
 
@@ -31,6 +34,9 @@ SAME = 1e-9
 
 FORGOTTEN = 1e-5
 """Share of ``max(|value|, sd)`` up to which a recursion may remember its start (declared lengths hold 1e-6)."""
+
+EFFORT = 600
+"""Computations with some sessions changed."""
 
 AGO = dt.timedelta(weeks=2600)
 """Long before any source of data."""
@@ -42,6 +48,7 @@ def check_leaks(
     context: Context | None = None,
     *,
     cuts: int = 24,
+    thorough: bool = True,
     seed: int = 0,
 ) -> LeakReport:
     """Check that no feature sees the future and that each look-back is honest.
@@ -54,6 +61,10 @@ def check_leaks(
     context : Context, optional
     cuts : int
         Sessions at which history is cut: the last five and others drawn from all weekdays.
+    thorough : bool
+        One feature with a look-back below 300 is questioned in every session; many look-backs share the same effort
+        and are questioned in a part of the sessions, drawn by `seed`. False is quicker: a tenth of the effort, and no
+        search for memories and tables, which expressions do not have.
     seed : int
 
     Returns
@@ -68,7 +79,8 @@ def check_leaks(
 
     Notes
     -----
-    What a function keeps in itself under its right date cannot be taken away from it, and is not found.
+    What a function looks up under its right date cannot be taken away from it. It is found where it goes with later
+    returns more closely than any honest knowledge does, not where it is merely corrected or says nothing of them.
     """
     check_features(features)
     case = make_case(bars, features, context or Context.empty(), seed)
@@ -81,6 +93,8 @@ def check_leaks(
         *_future(unmasked, bare, _cut_sessions(case, cuts, seed)),
         *_warm_up(unmasked, features, bare),
         *_lookback(case, features, cuts, seed),
+        *_swept(case, features, EFFORT if thorough else EFFORT // 10, seed),
+        *(_looked_up(case, features, _cut_sessions(case, cuts, seed), seed) if thorough else ()),
     ):
         known = found.get((leak.feature, leak.kind))
         if known is None or leak.first_session < known.first_session:
@@ -120,14 +134,32 @@ def _future(case: Case, features: Sequence[Feature], ends: Sequence[dt.date]) ->
     for end in ends:
         past = (case.bars["date"] <= end).to_numpy()
         rows = np.flatnonzero(past)
-        part = case.compute(numbered(case.bars.filter(past)), suspects, known_by(case.context, end)) if suspects else {}
+        part = _computed(case, numbered(case.bars.filter(past)), suspects, known_by(case.context, end))
         for feature in list(suspects):
+            if feature.name not in part:
+                if len(rows) > len(case.bars) / 4:
+                    why = f"and cannot be computed when everything after {end} is taken away"
+                    yield case.leak(feature, "future", int(rows[-1]), float("nan"), why)
+                    suspects.remove(feature)
+                continue
             wrong = case.differs(feature.name, case.values[feature.name][rows], part[feature.name], SAME)
             if wrong.any():
                 at = case.earliest(rows, wrong)
                 why = f"when everything after {end} is taken away"
                 yield case.leak(feature, "future", int(rows[at]), float(part[feature.name][at]), why)
                 suspects.remove(feature)
+
+
+def _computed(case: Case, bars: pl.DataFrame, features: Sequence[Feature], context: Context) -> dict[str, FloatArray]:
+    """Compute what can be computed on `bars`; a feature that fails on them has no entry."""
+    if not features:
+        return {}
+    try:
+        return case.compute(bars, features, context)
+    except UsageError:
+        if len(features) == 1:
+            return {}
+        return {name: values for f in features for name, values in _computed(case, bars, [f], context).items()}
 
 
 def _lookback(case: Case, features: Sequence[Feature], cuts: int, seed: int) -> Iterator[Leak]:
@@ -204,6 +236,30 @@ def _tolerance(feature: Feature, tickers: int) -> float:
     return FORGOTTEN if feature.over != "session" else 3.0 / max(tickers, 1)
 
 
+def _swept(case: Case, features: Sequence[Feature], effort: int, seed: int) -> Iterator[Leak]:
+    """Change sessions outside the look-backs; features of one look-back are questioned together."""
+    groups = []
+    for lookback in sorted({f.lookback for f in features}):
+        chosen = [f for f in features if f.lookback == lookback]
+        groups.append(Group(lookback, tuple(f for f in chosen if _is_own(f)), alone=True))
+        groups.append(Group(lookback, tuple(f for f in chosen if not _is_own(f)), alone=False))
+
+    def confirm(feature: Feature, session: dt.date) -> bool:
+        sessions = feature.lookback + 1 if _by_session([feature]) else None
+        context = Context.empty() if _is_own(feature) else known_by(case.context, session, sessions)
+        return any(_compare_windows(case, [feature], [session], context))
+
+    yield from sweep(case, groups, confirm, effort=effort, seed=seed)
+
+
+def _looked_up(case: Case, features: Sequence[Feature], ends: Sequence[dt.date], seed: int) -> Iterator[Leak]:
+    """Ask the features that could hold a table or a memory, at another time and under other names."""
+    suspects = [f for f in features if not isinstance(f.expr, pl.Expr) or roots(f) & {"ticker", "date"}]
+    functions = [f for f in suspects if not isinstance(f.expr, pl.Expr)]
+    yield from kept_answers(case, functions, ends[:: max(len(ends) // 8, 1)])
+    yield from looked_up(case, suspects, seed)
+
+
 def _undated(case: Case, features: Sequence[Feature]) -> Iterator[Leak]:
     """Move everything far into the past and call the tickers otherwise; no value may change."""
     suspects = [f for f in features if not isinstance(f.expr, pl.Expr) or "ticker" in roots(f)]
@@ -222,7 +278,7 @@ def _undated(case: Case, features: Sequence[Feature]) -> Iterator[Leak]:
         except UsageError:
             continue  # nothing can be said of a feature that finds nothing so long ago
         wrong = case.differs(feature.name, before, after, SAME)
-        if wrong.any():
+        if wrong.any() and not facts_of_names(case, feature, before, after):
             row = case.earliest(np.arange(len(before)), wrong)
             yield case.leak(feature, "undated", row, float(after[row]), "decades ago, under another name")
 

@@ -167,6 +167,7 @@ def _prepared(data: object, family: str) -> Prepared:
 
 
 def house_of(config: Config) -> House:
+    """Return the house that `config` names, or the one around the working directory."""
     if isinstance(config, House):
         return config
     explicit = None if config is None else Path(config)

@@ -120,10 +120,11 @@ def check_features(house: House, feature_set: str | None = None) -> LeakReport:
     """
     catalog = house.catalog.features
     features = tuple(catalog.values()) if feature_set is None else named_features(house, feature_set)
+    plugins = house.catalog.plugin_features
     bars = house.store.read()
     if bars.is_empty():
-        return leak_report(*_simulated(features, house.settings.project.calendar))
-    return leak_report(bars, features, market_of(house, bars).context)
+        return leak_report(*_simulated(features, house.settings.project.calendar), closely=plugins)
+    return leak_report(bars, features, market_of(house, bars).context, closely=plugins)
 
 
 def _bars_of(path: Path) -> pl.DataFrame:

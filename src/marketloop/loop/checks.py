@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from marketloop.core.catalog import Check, Feature, Learner, Recipe
+from marketloop.core.catalog import Catalog, Check, Feature, Learner, Recipe
 from marketloop.core.values import Context, Matrix
 from marketloop.dataset import newest_rows, with_ranks
+from marketloop.evaluation.leaks import check_learner
+from marketloop.evaluation.nomination import Contender
 from marketloop.evaluation.plausibility import plausibility
 from marketloop.evaluation.scorecard import Scorecard
 from marketloop.features import LeakReport, check_leaks
 from marketloop.loop.preparing import Prepared
 from marketloop.registry import Artefact
 
-__all__ = ["hard_checks", "leak_check", "leak_report", "round_trip_check", "smoke_check"]
+__all__ = ["hard_checks", "leak_check", "leak_report", "learner_check", "round_trip_check", "smoke_check"]
 
 TICKERS = 24
 SESSIONS = 700
+CUTS = 18
+LEARNER_SESSIONS, LEAST_SESSIONS = 250, 60
 
 
 def hard_checks(
@@ -55,14 +59,27 @@ def schema_check(matrix: Matrix, names: Sequence[str]) -> Check:
     return Check("schema", float(len(absent) + infinite), 0.0, good, hard=True, detail=detail)
 
 
-def leak_report(bars: pl.DataFrame, features: Sequence[Feature], context: Context) -> LeakReport:
-    """Check `features` on the newest sessions of a fixed sample of tickers."""
+def leak_report(
+    bars: pl.DataFrame, features: Sequence[Feature], context: Context, *, closely: Collection[str] = ()
+) -> LeakReport:
+    """Check `features` on the newest sessions of a fixed sample of tickers.
+
+    Those named in `closely`, the plugins', are questioned thoroughly; the product's own, which tests question so,
+    quickly.
+    """
     tickers = bars["ticker"].unique().sort()
     step = max(1, len(tickers) // TICKERS)
     chosen = tickers.gather_every(step).head(TICKERS)
     sample = bars.filter(bars["ticker"].is_in(chosen.implode()))
     first = sample["date"].unique().sort().tail(SESSIONS)[0]
-    return check_leaks(sample.filter(sample["date"] >= first), features, context)
+    sample = sample.filter(sample["date"] >= first)
+    usual = [feature for feature in features if feature.name not in closely]
+    added = [feature for feature in features if feature.name in closely]
+    report = check_leaks(sample, usual, context, cuts=CUTS, thorough=False)
+    if not added:
+        return report
+    more = check_leaks(sample, added, context)
+    return LeakReport(report.checked + more.checked, (*report.leaks, *more.leaks))
 
 
 def leak_check(report: LeakReport) -> Check:
@@ -76,6 +93,33 @@ def leak_check(report: LeakReport) -> Check:
         hard=True,
         detail=detail or f"{report.checked} features see no future",
     )
+
+
+def learner_check(catalog: Catalog, contenders: Sequence[Contender], matrix: Matrix) -> Check:
+    """Say whether the recipes of plugins answer without knowing what comes after a row.
+
+    A sample of the newest labelled sessions is learned from and asked about several times, with later rows, labels and
+    other learners' experience altered. The product's own recipes are questioned so by tests, not every night.
+    """
+    added = {c.recipe.name: c for c in contenders if f"recipe:{c.recipe.name}" in catalog.origins}
+    sample = with_ranks(_newest_sample(matrix)) if added else matrix
+    if not added or len(np.unique(sample.session)) < LEAST_SESSIONS:
+        return Check("leak", 0.0, 0.0, passed=True, hard=True, detail="no recipe of a plugin to question")
+    found = [
+        f"the recipe {name} answers otherwise {leak.detail}"
+        for name, contender in added.items()
+        for leak in check_learner(contender.recipe, sample, params=contender.params)
+    ]
+    detail = "; ".join(found) or f"{', '.join(added)}: nothing later is known"
+    return Check("leak", float(len(found)), 0.0, not found, hard=True, detail=detail)
+
+
+def _newest_sample(matrix: Matrix) -> Matrix:
+    """Return the newest labelled sessions of every so many-th ticker."""
+    labelled = matrix.take(np.isfinite(matrix.label) & np.isfinite(matrix.target))
+    sessions = np.unique(labelled.session)[-LEARNER_SESSIONS:]
+    tickers = np.unique(labelled.ticker)[:: max(1, len(np.unique(labelled.ticker)) // TICKERS)]
+    return labelled.take(np.isin(labelled.session, sessions) & np.isin(labelled.ticker, tickers))
 
 
 def round_trip_check(artefact: Artefact, learner: Learner, recipe: Recipe, rows: Matrix, names: Sequence[str]) -> Check:

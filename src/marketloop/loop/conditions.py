@@ -15,10 +15,12 @@ from marketloop.state import streams, versions
 __all__ = ["skipped", "why_not"]
 
 LEAST_FREE_GB = 0.2
+NEW_SESSIONS = 20
+"""New labels that a family with one row per session waits for, unless ``min_new_samples`` is lower."""
 
 
-def why_not(house: House, family: str, spec: StreamSpec, prepared: Prepared) -> str | None:
-    """Return why `family` should not be trained now.
+def why_not(house: House, family: str, spec: StreamSpec, prepared: Prepared, *, force: bool = False) -> str | None:
+    """Return why `family` should not be trained now; `force` skips the count of new labels, never disk or vetoes.
 
     New matured rows since the last training are counted by the session on which their label became known. A recipe
     that was never trained in this slot is always due.
@@ -30,7 +32,7 @@ def why_not(house: House, family: str, spec: StreamSpec, prepared: Prepared) -> 
     for reason in vetoes:
         if reason is not None:
             return str(reason)
-    return _too_little_new(house, family, spec, prepared)
+    return None if force else _too_little_new(house, family, spec, prepared)
 
 
 def _too_little_new(house: House, family: str, spec: StreamSpec, prepared: Prepared) -> str | None:
@@ -44,7 +46,8 @@ def _too_little_new(house: House, family: str, spec: StreamSpec, prepared: Prepa
     last = max(int(v.scorecard["trained_through"]) for v in done)
     known = prepared.matrix.known_on
     fresh = int(((known > last) & (known <= prepared.panel.last)).sum())
-    least = min(house.settings.retraining.min_new_samples, len(prepared.panel.tickers))
+    most = NEW_SESSIONS if spec.family.unit == "session" else len(prepared.panel.tickers)
+    least = min(house.settings.retraining.min_new_samples, most)
     sessions = len(np.unique(known[(known > last) & (known <= prepared.panel.last)]))
     if sessions >= 1 and fresh >= least:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -13,15 +13,19 @@ from marketloop.core.errors import UsageError, did_you_mean
 from marketloop.core.frames import CONTEXT_COLUMNS
 from marketloop.core.values import Context, Sessions
 from marketloop.data.calendar import load_closes, load_sessions
-from marketloop.data.context import build_context
+from marketloop.data.context import build_context, with_known_at
 from marketloop.data.sources.series import context_series_from_files, sector_series
 from marketloop.loop.house import House
 
-__all__ = ["Market", "market_of", "sessions_around"]
+__all__ = ["Market", "MissingContextError", "index_market", "market_of", "sessions_around"]
 
 BEFORE = dt.timedelta(days=450)
 AFTER = dt.timedelta(days=30)
 FILE_ENDINGS = (".csv", ".parquet")
+
+
+class MissingContextError(UsageError):
+    """A market series that a family cannot do without is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +60,83 @@ def market_of(house: House, bars: pl.DataFrame) -> Market:
     first, last = bars["date"].min(), bars["date"].max()
     if not isinstance(first, dt.date) or not isinstance(last, dt.date):
         raise UsageError("the project has no bars yet: run `marketloop collect` first")
-    name = house.settings.project.calendar
-    sessions = sessions_around(name, first, last)
-    series = dict(house.store.series())
+    sessions = sessions_around(house.settings.project.calendar, first, last)
     asked = house.settings.context
-    for column in CONTEXT_COLUMNS:
-        wanted = getattr(asked, column)
-        if wanted is not None:
-            series[column] = _series(house, bars, column, wanted)
+    series = _all_series(house, bars)
     if asked.sector_etfs is not None:
         series |= sector_series(_inside(house, asked.sector_etfs))
     sectors = house.store.sectors() if asked.sectors is None else _sectors(_inside(house, asked.sectors))
-    closes = load_closes(sessions.calendar, sessions.date(sessions.first), last + AFTER)
-    context = build_context(series, sectors, sessions=sessions, close_utc=closes)
+    context = build_context(series, sectors, sessions=sessions, close_utc=_closes(sessions))
     return Market(sessions, context, _fingerprint(context), _tickers_read(house))
+
+
+def index_market(house: House, bars: pl.DataFrame) -> Market:
+    """Join the market series to the sessions of the S&P 500 instead of those of `bars`: all that it has.
+
+    The sessions of the context end with the last one at whose close the S&P 500 had a new value; what became known
+    after the house's clock, or is dated after ``[data] end``, is not there. There are no sectors.
+
+    Raises
+    ------
+    MissingContextError
+        There is no S&P 500 series.
+    UsageError
+        The series holds a value that is no index level.
+    """
+    series = {name: frame for name, frame in _all_series(house, bars).items() if name in CONTEXT_COLUMNS}
+    index = series["spx"] = _index_values(house, series.get("spx"))
+    sessions = sessions_around(house.settings.project.calendar, index["date"][0], index["date"][-1])
+    closes = _closes(sessions)
+    context = build_context(series, Context.empty().sectors, sessions=sessions, close_utc=closes)
+    newest = _newest(index, closes, house.clock.now())
+    seen = context.market.filter(pl.col("date") <= newest, pl.col("spx").is_not_null().cum_max())
+    context = replace(context, market=seen)
+    return Market(sessions, context, _fingerprint(context), _tickers_read(house))
+
+
+def _newest(index: pl.DataFrame, closes: pl.DataFrame, now: dt.datetime) -> dt.date:
+    """Return the last session that has closed and at whose close the index had a new value."""
+    first_to_know = closes["close_utc"] >= index["known_at"].max()
+    known = closes.filter(~first_to_know.shift(1, fill_value=False) & (pl.col("close_utc") <= now))
+    day: dt.date = known["date"][-1]
+    return day
+
+
+def _index_values(house: House, index: pl.DataFrame | None) -> pl.DataFrame:
+    """Return the S&P 500 as known by now, or say what is wrong with it."""
+    if index is None or index.drop_nulls("value").is_empty():
+        raise MissingContextError(
+            'context is missing: there is no S&P 500 series; name one with [context] spx = "TICKER" or "FILE"'
+        )
+    bad = index.filter(~(pl.col("value").is_finite() & (pl.col("value") > 0)))
+    if not bad.is_empty():
+        raise UsageError(
+            f"the S&P 500 series has the value {bad['value'][0]:g} on {bad['date'][0]}: expected an index level "
+            "above 0; correct [context] spx"
+        )
+    end = house.settings.data.end or dt.date.max
+    known = with_known_at("spx", index.drop_nulls("value")).filter(
+        pl.col("known_at") <= house.clock.now(), pl.col("date") <= end
+    )
+    if known.is_empty():
+        text = f"context is missing: all of the S&P 500 series ({index['date'][0]} and on) lies after what is known now"
+        raise MissingContextError(text)
+    return known.sort("date")
+
+
+def _all_series(house: House, bars: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Return the market series of the store, each replaced by the one that ``[context]`` names."""
+    series = dict(house.store.series())
+    for column in CONTEXT_COLUMNS:
+        wanted = getattr(house.settings.context, column)
+        if wanted is not None:
+            series[column] = _series(house, bars, column, wanted)
+    return series
+
+
+def _closes(sessions: Sessions) -> pl.DataFrame:
+    days = sessions.dates[[0, -1]].astype(object)
+    return load_closes(sessions.calendar, days[0], days[-1])
 
 
 def _tickers_read(house: House) -> tuple[str, ...]:

@@ -9,16 +9,21 @@ from dataclasses import dataclass, field, replace
 
 from marketloop.core.errors import MarketLoopError, UsageError
 from marketloop.evaluation.rank_ic import SMALL_UNIVERSE
-from marketloop.loop.checks import leak_check, leak_report
+from marketloop.evaluation.stream import StreamSpec
+from marketloop.loop.checks import leak_check, leak_report, learner_check
 from marketloop.loop.conditions import skipped, why_not
+from marketloop.loop.context import MissingContextError
 from marketloop.loop.examining import examine_candidate, make_candidate
 from marketloop.loop.flight import BusyError, Flight, single_flight
+from marketloop.loop.harm import watch_champion
 from marketloop.loop.house import House, enabled_families
 from marketloop.loop.ingesting import CollectRequest, ingest
 from marketloop.loop.mirroring import drain_mirrors
-from marketloop.loop.preparing import Choices, choose, prepare
+from marketloop.loop.preparing import Choices, Prepared, choose, prepare
 from marketloop.loop.promoting import promote, record_failure, refuse_leak
+from marketloop.loop.reporting import report_turn
 from marketloop.loop.results import CycleResult, FamilyResult, best_outcome
+from marketloop.loop.tuned import with_tuned
 from marketloop.runtime.logging import get_logger
 
 __all__ = ["CycleRequest", "run_cycle"]
@@ -70,6 +75,11 @@ def run_cycle(house: House, request: CycleRequest, *, tell: Telling | None = Non
     """
     tell = tell or _silent
     families = request.families or enabled_families(house)
+    if not request.families and request.choices != Choices() and len(families) > 1:
+        raise UsageError(
+            f"recipes, hyperparameters and labels belong to one family, and {', '.join(families)} would be retrained: "
+            "name the family"
+        )
     for family in families:
         choose(house, family, request.choices)  # what is misspelt is said before anything is done
     house.project.check_writable()
@@ -101,17 +111,36 @@ def _fly(house: House, families: Sequence[str], request: CycleRequest, tell: Tel
 def _turn(house: House, family: str, request: CycleRequest, flight: Flight, tell: Telling) -> FamilyResult:
     """Take one family down the road, from its matrix to its verdict."""
     spec = choose(house, family, request.choices)
-    prepared = prepare(house, spec)
-    spec = replace(spec, small=len(prepared.panel.tickers) < SMALL_UNIVERSE)
-    reason = None if request.force else why_not(house, family, spec, prepared)
+    try:
+        prepared = prepare(house, spec)
+    except MissingContextError as error:
+        return skipped(family, str(error))
+    spec = with_tuned(house, replace(spec, small=len(prepared.panel.tickers) < SMALL_UNIVERSE), request.choices)
+    alarms = watch_champion(house, prepared, spec, flight)
+    result = _judge(house, request, flight, tell, spec=spec, prepared=prepared)
+    return replace(result, warnings=(*alarms, *result.warnings))
+
+
+def _judge(
+    house: House, request: CycleRequest, flight: Flight, tell: Telling, *, spec: StreamSpec, prepared: Prepared
+) -> FamilyResult:
+    """Make a candidate, if one is due, and let the gate speak."""
+    family = spec.family.name
+    reason = why_not(house, family, spec, prepared, force=request.force)
     if reason is not None:
         return skipped(family, reason)
-    leak = leak_check(leak_report(prepared.bars, prepared.features, prepared.context))
+    plugins = house.catalog.plugin_features
+    leak = leak_check(leak_report(prepared.bars, prepared.features, prepared.context, closely=plugins))
     if not leak.passed:
         return refuse_leak(house, family, flight, leak)
+    learners = learner_check(house.catalog, spec.contenders, prepared.matrix)
+    if not learners.passed:
+        return refuse_leak(house, family, flight, learners, what="recipes")
     candidate = make_candidate(house, spec, prepared, tell=tell)
     examined = examine_candidate(house, candidate, leak=leak, tell=tell)
-    return promote(house, examined, flight, force=request.force, reason=request.reason)
+    result = promote(house, examined, flight, force=request.force, reason=request.reason)
+    report, notes = report_turn(house, examined)
+    return replace(result, report=report, warnings=(*result.warnings, *notes))
 
 
 def _guarded_turn(house: House, family: str, request: CycleRequest, flight: Flight, tell: Telling) -> FamilyResult:

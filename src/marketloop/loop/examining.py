@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,18 +11,25 @@ import numpy as np
 from marketloop.core.catalog import Check
 from marketloop.core.errors import MarketLoopError, UsageError
 from marketloop.dataset import with_ranks
+from marketloop.evaluation.conformal import conformal
 from marketloop.evaluation.gate import ChampionFacts, Evidence, Verdict, examine
 from marketloop.evaluation.importance import importance_of
+from marketloop.evaluation.matured import matured
 from marketloop.evaluation.rank_ic import SessionSeries
 from marketloop.evaluation.scorecard import Scorecard, SignalRule, score_stream, signal_rule
+from marketloop.evaluation.seen import seen_and_unseen
+from marketloop.evaluation.skill_series import log_probability
 from marketloop.evaluation.splits import known_before
 from marketloop.evaluation.stream import Fitted, Stream, StreamSpec, advance, fit_nominee
+from marketloop.evaluation.trials import stream_returns
+from marketloop.labels import RETURN
 from marketloop.loop.checks import hard_checks
 from marketloop.loop.house import House, enabled_families
 from marketloop.loop.pairing import against_champion, continuity, training_scale
 from marketloop.loop.preparing import Prepared, gate_policy
-from marketloop.loop.streams import append_stream, gate_slot, keep_look, open_stored
+from marketloop.loop.streams import append_stream, gate_slot, keep_look, open_stored, since
 from marketloop.loop.training import check_enough, manifest_of
+from marketloop.loop.trials import trial_evidence
 from marketloop.registry import Candidate
 from marketloop.runtime.logging import get_logger
 from marketloop.state import Slot
@@ -31,8 +38,9 @@ from marketloop.state.streams import Stream as StreamRow
 
 __all__ = ["Examined", "Made", "examine_candidate", "make_candidate"]
 
-IMPORTANCE_SESSIONS, IMPORTANCE_STEP = 63, 3
-"""Newest labelled sessions that importance is measured on, and how many of them are passed over for speed."""
+IMPORTANCE_SESSIONS: Mapping[str, int] = {"ticker": 63, "session": 252}
+IMPORTANCE_STEP: Mapping[str, int] = {"ticker": 3, "session": 1}
+"""Newest labelled sessions that importance is measured on, and every how many of them, by what a row stands for."""
 Telling = Callable[[str, int, int], None]
 
 
@@ -48,17 +56,22 @@ class Made:
     fitted: Fitted
     candidate: Candidate
     rule: SignalRule
+    manifest: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A candidate with its scorecard and the gate's word."""
+    """A candidate with its scorecard and the gate's word.
+
+    `trials` says how much of what was shown may be the luck of many trials (E5); it decides nothing.
+    """
 
     made: Made
     scorecard: Scorecard
     verdict: Verdict
     champion: Champion | None
     extra_checks: tuple[Check, ...] = ()
+    trials: Mapping[str, Any] = field(default_factory=dict)
 
 
 def make_candidate(house: House, spec: StreamSpec, prepared: Prepared, *, tell: Telling) -> Made:
@@ -77,6 +90,7 @@ def make_candidate(house: House, spec: StreamSpec, prepared: Prepared, *, tell: 
         on_progress=lambda done, total: tell("walking forward", done, total),
     )
     row = append_stream(house, slot, stored, stream, session=session)
+    stream = since(stream, stored.after)
     fitted = fit_nominee(prepared.matrix, spec, stream.folds, session + 1)
     rule = signal_rule(stream.scores)
     manifest = manifest_of(
@@ -86,6 +100,7 @@ def make_candidate(house: House, spec: StreamSpec, prepared: Prepared, *, tell: 
         {
             "stream_id": row.id,
             "score_scale": training_scale(prepared, spec, fitted),
+            "prediction_interval": _interval(stream, spec, prepared),
             "signal": {
                 "buy_from": rule.buy_from if np.isfinite(rule.buy_from) else None,
                 "sell_to": rule.sell_to if np.isfinite(rule.sell_to) else None,
@@ -95,7 +110,16 @@ def make_candidate(house: House, spec: StreamSpec, prepared: Prepared, *, tell: 
     candidate = house.registry.write_candidate(
         slot, parts=fitted.learner.parts(), manifest=manifest, at=house.clock.now()
     )
-    return Made(slot, spec, prepared, row, stream, fitted, candidate, rule)
+    return Made(slot, spec, prepared, row, stream, fitted, candidate, rule, manifest)
+
+
+def _interval(stream: Stream, spec: StreamSpec, prepared: Prepared) -> dict[str, float] | None:
+    """Return level and quantile of the intervals around a predicted return, from the stream's own errors."""
+    if spec.label.label is not RETURN:
+        return None
+    rows = matured(stream, prepared.matrix)
+    found = conformal(rows, prepared.panel, horizon=spec.label.horizon, block=spec.block)
+    return None if found is None else {"level": found.level, "quantile": found.quantile}
 
 
 def examine_candidate(house: House, made: Made, *, leak: Check, tell: Telling) -> Examined:
@@ -118,29 +142,35 @@ def examine_candidate(house: House, made: Made, *, leak: Check, tell: Telling) -
     session = prepared.panel.last
     evidence = Evidence(
         session=session,
-        x=card.ic1,
+        x=card.x,
         hard=hard,
         continuity=continuity(prepared, spec, stream, made.fitted),
         d=_difference(house, made, champion, card),
+        overlap=card.overlap,
+        statistic="ic1" if card.statistic == "rank_ic" else "gain",
     )
     before = gate_slot(house, made.slot, made.row, session=session)
     policy = gate_policy(house.settings, spec.family.name, families=len(enabled_families(house)))
     verdict = examine(before, _facts(champion), evidence, policy)
     keep_look(house, made.slot, made.row, verdict.slot, verdict.record)
+    earned = stream_returns(stream, prepared.panel, spec.label.horizon)
+    trials = trial_evidence(house, made.slot, earned.value)
     house.registry.examined(
         made.slot,
         made.candidate.version,
         metrics=_headline(card),
-        baseline={} if card.baseline is None else card.baseline.figures(),
+        baseline=_finite(card.baseline_figures()),
         scorecard={
             **card.document(),
             "trained_through": made.fitted.block.train_through,
             "importance": _importance(made),
+            "trials": trials,
+            "seen_and_unseen": seen_and_unseen(made.fitted, stream, prepared.matrix, spec),
         },
         at=house.clock.now(),
     )
     tell("examining", 2, 2)
-    return Examined(made, card, verdict, champion, tuple(check for check in added if not check.hard))
+    return Examined(made, card, verdict, champion, tuple(check for check in added if not check.hard), trials)
 
 
 def _added_checks(house: House, card: Scorecard) -> tuple[Check, ...]:
@@ -158,8 +188,9 @@ def _difference(house: House, made: Made, champion: Champion | None, card: Score
     """Compare with a proven champion; one that cannot be asked any more is compared on no session, and it is said."""
     if champion is None or champion.status == "provisional":
         return None
+    x = card.x if card.statistic == "rank_ic" else log_probability(made.stream.scores, made.prepared.matrix)
     try:
-        return against_champion(house, made.prepared, made.spec, made.row.id, champion, card.ic1)
+        return against_champion(house, made.prepared, made.spec, made.row.id, champion, x)
     except MarketLoopError as error:
         get_logger("loop").warning("the champion cannot be compared", version=champion.version, reason=str(error))
         return None
@@ -168,23 +199,28 @@ def _difference(house: House, made: Made, champion: Champion | None, card: Score
 def _importance(made: Made) -> dict[str, Any] | None:
     """Measure importance on the newest labelled sessions, with the nominee refitted on what was known before them."""
     matrix = made.prepared.matrix.take(np.isfinite(made.prepared.matrix.label))
-    sessions = np.unique(matrix.session)[-IMPORTANCE_SESSIONS:]
+    family = made.spec.family
+    sessions = np.unique(matrix.session)[-IMPORTANCE_SESSIONS[family.unit] :]
     start = int(sessions[0])
     train = matrix.take(known_before(matrix, start))
-    if len(train) < made.spec.family.minimum_rows:
+    if len(train) < family.minimum_rows:
         return None
     names, contender = made.fitted.block.features, made.fitted.contender
     learner = contender.build(made.spec.seed, made.spec.threads).fit(train.select(names))
-    rows = matrix.take(np.isin(matrix.session, sessions[::IMPORTANCE_STEP])).select(names)
-    return importance_of(learner, rows, score=made.spec.family.score, seed=made.spec.seed).document()
+    rows = matrix.take(np.isin(matrix.session, sessions[:: IMPORTANCE_STEP[family.unit]])).select(names)
+    seed = made.spec.seed
+    return importance_of(learner, rows, score=family.score, statistic=family.statistic, seed=seed).document()
 
 
 def _headline(card: Scorecard) -> dict[str, float]:
-    figures = {} if card.metrics is None else card.metrics.figures()
     extra = {"rank_ic": card.ic.mean, "rank_ic_raw": card.ic_raw.mean, "icir": card.icir, "z": card.z}
     if card.calibration is not None:
         extra["calibration_score"] = card.calibration.score
-    return {name: value for name, value in {**figures, **extra}.items() if np.isfinite(value)}
+    return _finite({**card.figures(), **extra})
+
+
+def _finite(figures: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in figures.items() if np.isfinite(value)}
 
 
 def _facts(champion: Champion | None) -> ChampionFacts | None:

@@ -91,8 +91,13 @@ class House:
 
 
 def enabled_families(house: House) -> tuple[str, ...]:
-    """Return the families that the settings do not switch off."""
-    return tuple(name for name in house.catalog.families if house.settings.family_section(name).enabled)
+    """Return the families that are retrained without being named: their own default, unless the settings say."""
+    asked = {name: house.settings.family_section(name).enabled for name in house.catalog.families}
+    return tuple(
+        name
+        for name, kind in house.catalog.families.items()
+        if (kind.by_default if asked[name] is None else asked[name])
+    )
 
 
 def _check_names(settings: Settings, catalog: Catalog) -> None:

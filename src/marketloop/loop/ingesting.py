@@ -20,6 +20,7 @@ from marketloop.data.collection import Collection
 from marketloop.data.sources import Source
 from marketloop.data.universes import largest, resolve_universe
 from marketloop.data.views import write_copies
+from marketloop.data.vintages import series_warnings
 from marketloop.loop.house import House
 from marketloop.state import lease, this_process
 
@@ -131,7 +132,9 @@ def _ingest(house: House, request: CollectRequest, tell: Telling | None) -> Inge
         at=house.clock.now(),
         on_progress=None if tell is None else lambda done, total: tell("collecting", done, total),
     )
-    house.store.put_series(source.series())
+    delivered = source.series()
+    rewritten = series_warnings(delivered, house.store.series())
+    house.store.put_series(delivered)
     house.store.put_sectors(source.sectors())
     explicit = bool(wanted.tickers) or top is not None
     kept = Collection(
@@ -146,7 +149,8 @@ def _ingest(house: House, request: CollectRequest, tell: Telling | None) -> Inge
     if request.output is not None:
         write_copies(house.store, request.output)
     complete = bool(wanted.tickers) or wanted.source == "synthetic"  # nobody ever left a simulated market
-    return Ingested(collected, kept, () if complete else universe.warnings, house.store.coverage())
+    warnings = (*(() if complete else universe.warnings), *rewritten)
+    return Ingested(collected, kept, warnings, house.store.coverage())
 
 
 def source_of(house: House, wanted: Collection) -> Source:

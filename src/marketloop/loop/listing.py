@@ -14,8 +14,8 @@ __all__ = ["MAIN_FIGURE", "champions", "models"]
 MAIN_FIGURE = "rank_ic"
 """The out-of-sample figure by which a version is called the best of its family."""
 
-SMALL_UNIVERSE_FIGURE = "roc_auc"
-"""The same where there are too few tickers for a rank IC."""
+NO_ORDER_FIGURE = "roc_auc"
+"""The same where there are too few tickers for a rank IC, or only one row per session."""
 
 SMALLER_IS_BETTER = frozenset({"log_loss", "brier"})
 OWN = ("version", "trained_at")
@@ -42,18 +42,16 @@ def models(house: House, family: str | None = None, *, sort: str | None = None, 
     known = {name for row in rows for name in row["metrics"]}
     if rows and sort is not None and sort not in known | set(OWN):
         raise unknown_name("figure", sort, known | set(OWN))
-    figure = sort
-    if best and figure is None:
-        figure = MAIN_FIGURE if any(_known(row, MAIN_FIGURE) for row in rows) else SMALL_UNIVERSE_FIGURE
-    if figure is not None:
-        rows = _sorted(rows, figure)
-    if best:
-        first: dict[tuple[str, str], dict[str, Any]] = {}
-        for row in rows:
-            if figure in OWN or _known(row, str(figure)):
-                first.setdefault((row["family"], row["config_key"]), row)
-        rows = list(first.values())
-    return {"models": rows}
+    if not best:
+        return {"models": rows if sort is None else _sorted(rows, sort)}
+    first: dict[tuple[str, str], dict[str, Any]] = {}
+    for name in dict.fromkeys(row["family"] for row in rows):
+        own = [row for row in rows if row["family"] == name]
+        figure = sort or (MAIN_FIGURE if any(_known(row, MAIN_FIGURE) for row in own) else NO_ORDER_FIGURE)
+        for row in _sorted(own, figure):
+            if figure in OWN or _known(row, figure):
+                first.setdefault((name, row["config_key"]), row)
+    return {"models": list(first.values()) if sort is None else _sorted(list(first.values()), sort)}
 
 
 def champions(house: House, family: str | None = None, at: Any = None) -> dict[str, Any]:

@@ -10,16 +10,18 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from marketloop.core.values import Matrix
-from marketloop.evaluation.rank_ic import SMALL_UNIVERSE, SessionSeries, neutral_one_session, sequential_ic
+from marketloop.evaluation.persistence import persistence_baseline
+from marketloop.evaluation.rank_ic import SMALL_UNIVERSE, SessionSeries
+from marketloop.evaluation.skill_series import frozen_stream, log_probability, skill_series
 from marketloop.evaluation.splits import known_before
-from marketloop.evaluation.stream import Fitted, Stream, StreamSpec, grid_of, scale_of
+from marketloop.evaluation.stream import SCORE_SCHEMA, Block, Fitted, Stream, StreamSpec, grid_of, scale_of
 from marketloop.loop.house import House
 from marketloop.loop.preparing import Prepared
 from marketloop.loop.scoring import output_of
 from marketloop.loop.streams import stored_scores
 from marketloop.state.champions import Champion
 
-__all__ = ["against_champion", "continuity", "training_scale"]
+__all__ = ["against_champion", "continuity", "frozen_scores", "series_of", "training_scale"]
 
 CONTINUITY_SESSIONS = 20
 Array = NDArray[np.float64]
@@ -28,7 +30,8 @@ Array = NDArray[np.float64]
 def continuity(prepared: Prepared, spec: StreamSpec, stream: Stream, fitted: Fitted) -> float | None:
     """Return the median rank correlation of the candidate's scores with the stream's over the last 20 sessions.
 
-    None while the stream has said nothing, or where every score is the same.
+    Where a session is one row: the rank correlation over these sessions. None while the stream has said nothing, or
+    where every score is the same.
     """
     recent = prepared.matrix.take(prepared.matrix.session > prepared.panel.last - CONTINUITY_SESSIONS)
     if len(recent) == 0 or stream.scores.is_empty():
@@ -38,17 +41,25 @@ def continuity(prepared: Prepared, spec: StreamSpec, stream: Stream, fitted: Fit
         grid_of(_frame(recent, spec.family.score(output)), prepared.panel),
         grid_of(stream.scores, prepared.panel),
     )
-    values = []
-    for row in range(max(len(theirs) - CONTINUITY_SESSIONS, 0), len(theirs)):
-        both = np.isfinite(own[row]) & np.isfinite(theirs[row])
-        if both.sum() >= 3 and np.ptp(own[row, both]) > 0 and np.ptp(theirs[row, both]) > 0:
-            values.append(float(stats.spearmanr(own[row, both], theirs[row, both]).statistic))
+    own, theirs = own[-CONTINUITY_SESSIONS:], theirs[-CONTINUITY_SESSIONS:]
+    if spec.family.unit == "session":
+        return _rank_correlation(own[:, 0], theirs[:, 0])
+    found = (_rank_correlation(mine, its) for mine, its in zip(own, theirs, strict=True))
+    values = [value for value in found if value is not None]
     return float(np.median(values)) if values else None
+
+
+def _rank_correlation(a: Array, b: Array) -> float | None:
+    """Return Spearman's correlation of what both know; None below three values, or where all are the same."""
+    both = np.isfinite(a) & np.isfinite(b)
+    if both.sum() < 3 or np.ptp(a[both]) == 0 or np.ptp(b[both]) == 0:
+        return None
+    return float(stats.spearmanr(a[both], b[both]).statistic)
 
 
 def training_scale(prepared: Prepared, spec: StreamSpec, fitted: Fitted) -> dict[str, float] | None:
     """Return centre and scale of the candidate's scores on its training rows; only small universes need them."""
-    if len(prepared.panel.tickers) >= SMALL_UNIVERSE:
+    if len(prepared.panel.tickers) >= SMALL_UNIVERSE or spec.family.unit == "session":
         return None
     train = prepared.matrix.take(known_before(prepared.matrix, fitted.block.train_through + 1))
     centre, scale = scale_of(fitted, train, spec)
@@ -58,10 +69,15 @@ def training_scale(prepared: Prepared, spec: StreamSpec, fitted: Fitted) -> dict
 def against_champion(
     house: House, prepared: Prepared, spec: StreamSpec, stream_id: str, champion: Champion, own: SessionSeries
 ) -> SessionSeries:
-    """Return ic1 of the stream minus ic1 of the champion, on sessions that the champion has not seen (GATE.md, G3).
+    """Return what the stream has over the champion, on sessions that the champion has not seen (GATE.md, G3).
 
     After the champion's last label it is the frozen champion itself that is compared. When another recipe made it,
     the difference to *its* stream goes before, on the sessions until then: both sides of that were out of sample.
+
+    Parameters
+    ----------
+    own : SessionSeries
+        Of the stream: x, or for a family measured by log loss its `log_probability`, so that the baselines cancel.
 
     Raises
     ------
@@ -72,30 +88,58 @@ def against_champion(
     if through is None:
         return SessionSeries(np.zeros(0, np.int32), np.zeros(0))
     horizon, last = spec.label.horizon, prepared.panel.last
-    frozen = _frozen_ic1(house, prepared, spec, champion, through)
+    frozen = _measured(prepared, spec, frozen_scores(house, prepared, spec, champion, last=last))
     after = own.minus(frozen).between(through + horizon + 1, last)
     if champion.stream_id is None or champion.stream_id == stream_id:
         return after
-    theirs = _ic1(prepared, spec, stored_scores(house, champion.stream_id))
+    theirs = _measured(prepared, spec, stored_scores(house, champion.stream_id))
     before = own.minus(theirs).between(prepared.panel.first, through + horizon)
     return SessionSeries(np.concatenate([before.session, after.session]), np.concatenate([before.value, after.value]))
 
 
-def _frozen_ic1(house: House, prepared: Prepared, spec: StreamSpec, champion: Champion, through: int) -> SessionSeries:
+def _measured(prepared: Prepared, spec: StreamSpec, scores: pl.DataFrame) -> SessionSeries:
+    if spec.family.statistic == "log_loss":
+        return log_probability(scores, prepared.matrix)
+    return series_of(prepared, spec, scores)
+
+
+def frozen_scores(
+    house: House, prepared: Prepared, spec: StreamSpec, champion: Champion, *, last: int, first: int = 0
+) -> pl.DataFrame:
+    """Return what a version says of the sessions after its training, ``first .. last``, like a stream's scores.
+
+    Raises
+    ------
+    MarketLoopError
+        The version cannot be read or asked any more.
+    """
+    through, session = champion.trained_through, prepared.matrix.session
+    start = last + 1 if through is None else max(first, through + 1)
+    rows = prepared.matrix.take((session >= start) & (session <= last))
+    if len(rows) == 0 or through is None:
+        return pl.DataFrame(schema=dict(SCORE_SCHEMA))
     artefact = house.registry.load(champion.slot, champion.version)
     recipe = house.catalog.recipe(str(artefact.manifest["recipe"]))
-    rows = prepared.matrix.take(prepared.matrix.session > through)
-    if len(rows) == 0:
-        return SessionSeries(np.zeros(0, np.int32), np.zeros(0))
     output = output_of(recipe.from_parts(artefact.parts), recipe, tuple(artefact.manifest["features"]), rows)
-    score = spec.family.score(output)
-    return _ic1(prepared, spec, _frame(rows, score, artefact.manifest.get("score_scale")))
+    frame = _frame(rows, spec.family.score(output), artefact.manifest.get("score_scale"))
+    if spec.family.statistic == "log_loss":
+        train = prepared.matrix.take(known_before(prepared.matrix, through + 1))
+        usual = persistence_baseline(train, rows, prepared.matrix, prepared.panel, spec.label.horizon)
+        frame = frame.with_columns(probabilities=_lists(output), baseline=_lists(usual))
+    missing = [pl.lit(None, dtype).alias(name) for name, dtype in SCORE_SCHEMA.items() if name not in frame.columns]
+    return frame.with_columns(missing).select(pl.col(name).cast(dtype) for name, dtype in SCORE_SCHEMA.items())
 
 
-def _ic1(prepared: Prepared, spec: StreamSpec, scores: pl.DataFrame) -> SessionSeries:
-    panel = prepared.panel
-    grid, tilt = grid_of(scores, panel), grid_of(scores, panel, "tilt")
-    return sequential_ic(grid, panel, neutral_one_session(panel), spec.label.horizon, tilt=tilt)
+def series_of(prepared: Prepared, spec: StreamSpec, scores: pl.DataFrame) -> SessionSeries:
+    """Return x of GATE.md, section 2, of scores that are no open stream."""
+    numbers = scores["block"].fill_null(0).unique().to_list()
+    blocks = tuple(Block(int(number), "", 0, 0, (), (), ()) for number in numbers)
+    stream = frozen_stream(scores.with_columns(pl.col("block").fill_null(0)), blocks)
+    return skill_series(stream, prepared.matrix, prepared.panel, spec)
+
+
+def _lists(shares: Array) -> pl.Series:
+    return pl.Series(shares.astype(np.float32), dtype=pl.Array(pl.Float32, shares.shape[1])).arr.to_list()
 
 
 def _frame(rows: Matrix, score: Array, scale: dict[str, Any] | None = None) -> pl.DataFrame:

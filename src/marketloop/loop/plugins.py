@@ -16,6 +16,7 @@ from marketloop.core.catalog import Catalog
 from marketloop.core.errors import MarketLoopError, UsageError
 from marketloop.core.values import StrategyConfig
 from marketloop.features import builtin_features
+from marketloop.labels import builtin_labels
 from marketloop.models import builtin_families, builtin_recipes
 
 __all__ = ["ALIASES", "ENTRY_POINTS", "build_catalog"]
@@ -39,7 +40,7 @@ def build_catalog(strategy: StrategyConfig, plugins: Iterable[str] = (), root: P
     UsageError
         A plugin cannot be found or loaded, has no ``register``, or takes a name that exists.
     """
-    catalog = Catalog().add(*builtin_features(strategy), *builtin_recipes(), *builtin_families())
+    catalog = Catalog().add(*builtin_features(strategy), *builtin_labels(), *builtin_recipes(), *builtin_families())
     for name in plugins:
         _register(catalog, name, _load(name, root or Path.cwd()))
     for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda e: e.name):
@@ -109,7 +110,12 @@ def _register(catalog: Catalog, name: str, module: ModuleType, attribute: str = 
 
 
 def _names(catalog: Catalog) -> dict[str, None]:
-    shelves = (("feature", [*catalog.features]), ("recipe", [*catalog.recipes]), ("family", [*catalog.families]))
+    shelves = (
+        ("feature", [*catalog.features]),
+        ("label", [*catalog.labels]),
+        ("recipe", [*catalog.recipes]),
+        ("family", [*catalog.families]),
+    )
     return {f"{kind}:{name}": None for kind, names in shelves for name in names}
 
 

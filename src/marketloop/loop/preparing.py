@@ -20,10 +20,20 @@ from marketloop.dataset import LabelSpec, assemble
 from marketloop.evaluation.gate import GatePolicy
 from marketloop.evaluation.nomination import Contender
 from marketloop.evaluation.stream import StreamSpec
-from marketloop.features import compute, fill, fingerprint, resolve
+from marketloop.features import (
+    REGIME_LOOKBACK,
+    compute,
+    fill,
+    fingerprint,
+    regime_features,
+    regime_lookback,
+    regime_set,
+    resolve,
+)
 from marketloop.labels import Panel, build_panel
 from marketloop.loop.context import Market, market_of
 from marketloop.loop.house import House
+from marketloop.loop.market_rows import market_rows
 from marketloop.loop.plugins import ALIASES
 from marketloop.models import checked_parameters
 from marketloop.runtime.logging import get_logger
@@ -49,11 +59,12 @@ USUAL_SESSIONS = 20
 PROFILES: Mapping[str, Mapping[str, float]] = {
     "none": {},
     "guide": {"accuracy": 0.60},
-    "strict": {"accuracy": 0.70, "f1_score": 0.65},
+    "strict": {"accuracy": 0.70, "f1_score": 0.65, "points_lost": 10.0},
 }
-"""Floors by profile; inclusive."""
+"""Floors by profile; inclusive. `points_lost` is the most accuracy, in points, that a candidate may have less than the
+champion had when it was examined."""
 
-FLOOR_FIGURES = ("accuracy", "precision", "recall", "f1_score", "roc_auc", "mcc")
+FLOOR_FIGURES = ("accuracy", "precision", "recall", "f1_score", "roc_auc", "mcc", "points_lost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +80,10 @@ class Choices:
         Share of the sessions to learn from.
     target_days, threshold : optional
         Horizon of the label in sessions, and the move, as a fraction, beyond which it is BUY or SELL.
+    lookback : int, optional
+        Sessions of the S&P 500 that a family with one row per session looks back on.
+    tuned : bool
+        Whether tuned settings compete although `recipes` are named; without names they always do.
     """
 
     recipes: tuple[str, ...] = ()
@@ -76,6 +91,8 @@ class Choices:
     sample_size: float = 1.0
     target_days: int | None = None
     threshold: float | None = None
+    lookback: int | None = None
+    tuned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +100,7 @@ class Prepared:
     """Everything that training and examination read, as of one data version.
 
     `unfed` are the features that nothing feeds: null throughout, not in the matrix, and said so. `short` are the
-    tickers with too few bars for a single row.
+    tickers with too few bars for a single row, `notes` what else was found about the rows.
     """
 
     data_version: str
@@ -96,11 +113,12 @@ class Prepared:
     unfed: tuple[str, ...]
     short: tuple[str, ...] = ()
     late: tuple[dt.date, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader of any figure must know of its rows."""
-        found = []
+        found = [*self.notes]
         if self.late:
             days = ", ".join(map(str, self.late))
             found.append(f"left out {days}: fewer than half of the tickers have their bar yet; collect the rest")
@@ -124,18 +142,27 @@ class Prepared:
 
 
 def prepare(house: House, spec: StreamSpec, *, sample_size: float = 1.0) -> Prepared:
-    """Read the stored bars and make the matrix of `spec`.
+    """Read the stored bars, or the market series where a session is one row, and make the matrix of `spec`.
 
     Raises
     ------
+    MissingContextError
+        The family says one thing of a whole session, and there is no S&P 500 series.
     UsageError
         There are no bars, too few of them, or `sample_size` is no fraction.
     """
     version = house.store.version
     stored = stored_bars(house, version)
-    market = market_of(house, stored)
-    bars, late = complete_sessions(stored.filter(~pl.col("ticker").is_in(list(market.tickers))))
-    features = named_features(house, spec.feature_set)
+    features = _features_of(house, spec)
+    warmup = max(feature.lookback for feature in features)
+    late: tuple[dt.date, ...] = ()
+    notes: tuple[str, ...] = ()
+    if spec.family.unit == "session":
+        rows = market_rows(house, stored, least=warmup + 1)
+        market, bars, notes = rows.market, rows.bars, rows.notes
+    else:
+        market = market_of(house, stored)
+        bars, late = complete_sessions(stored.filter(~pl.col("ticker").is_in(list(market.tickers))))
     key = features_key(house, features, market, version=version, bars=bars)
     raw, filled = prepare_features(house, bars, features, market.context, key=key)
     panel = build_panel(bars, market.sessions, market.context)
@@ -145,7 +172,7 @@ def prepare(house: House, spec: StreamSpec, *, sample_size: float = 1.0) -> Prep
         panel,
         market.sessions,
         label=spec.label,
-        warmup=max(feature.lookback for feature in features),
+        warmup=warmup,
         fingerprint=key,
     )
     unfed = tuple(name for name in matrix.names if raw[name].null_count() == len(raw))
@@ -160,6 +187,7 @@ def prepare(house: House, spec: StreamSpec, *, sample_size: float = 1.0) -> Prep
         panel=panel,
         unfed=unfed,
         late=late,
+        notes=notes,
         short=tuple(np.delete(np.array(panel.tickers), np.unique(matrix.ticker)).tolist()),
     )
 
@@ -210,9 +238,15 @@ def choose(house: House, family: str, choices: Choices | None = None) -> StreamS
     """
     choices = choices or Choices()
     kind = house.catalog.family(family)
+    label = house.catalog.label(kind.label)
+    if kind.classes != label.classes:
+        raise UsageError(
+            f"the family {kind.name} names the classes {kind.classes} and its label {label.name} {label.classes}: "
+            "they must be the same, in the same order"
+        )
     section = house.settings.family_section(family)
     names = choices.recipes or section.recipes or kind.recipes
-    threshold = next(t for t in (choices.threshold, section.threshold, kind.threshold) if t is not None)
+    threshold = _threshold(kind, choices.threshold, section.threshold)
     horizon = choices.target_days or section.target_days or kind.horizon
     named_features(house, house.settings.features.set)
     floor_names(house, family)
@@ -220,19 +254,54 @@ def choose(house: House, family: str, choices: Choices | None = None) -> StreamS
     return StreamSpec(
         family=kind,
         contenders=contenders,
-        label=LabelSpec(horizon, threshold if kind.classes else None),
-        feature_set=house.settings.features.set,
+        label=LabelSpec(horizon, threshold, label),
+        feature_set=_feature_set(house, kind, choices.lookback),
         config_key=house.strategy.key,
-        block=house.settings.gate_for(family).block_sessions,
+        block=house.settings.gate_for(family).block_sessions or kind.block,
         threads=house.threads,
         origin=_origin(house, kind, contenders),
     )
 
 
+def _threshold(family: Family, asked: float | None, setting: float | None) -> float | None:
+    if family.threshold is None:
+        if asked is not None:
+            raise UsageError(f"--threshold {asked:g}: the label of {family.name} has no threshold; leave it out")
+        return None
+    return next(t for t in (asked, setting, family.threshold) if t is not None)
+
+
+def _feature_set(house: House, family: Family, asked: int | None) -> str:
+    """Return the name of the features: the project's set, or the market series with their look-back."""
+    setting = house.settings.family_section(family.name).lookback
+    lookback = setting if asked is None else asked
+    if family.unit == "session":
+        return regime_set(REGIME_LOOKBACK if lookback is None else lookback)
+    if lookback is not None:
+        raise UsageError(
+            f"look-back {lookback}: {family.name} reads the bars of tickers, and only a family with one row per "
+            "session has a look-back; leave it out"
+        )
+    return house.settings.features.set
+
+
+def _features_of(house: House, spec: StreamSpec) -> tuple[Feature, ...]:
+    if spec.family.unit == "ticker":
+        return named_features(house, spec.feature_set)
+    added = (house.catalog.feature(name) for name in _plugin_features(house, spec.family))
+    return (*regime_features(regime_lookback(spec.feature_set)), *added)
+
+
+def _plugin_features(house: House, family: Family) -> tuple[str, ...]:
+    """Return the plugins' features that `family` reads: of a session, only those that see sessions."""
+    names = house.catalog.plugin_features
+    return names if family.unit == "ticker" else tuple(n for n in names if house.catalog.feature(n).over == "market")
+
+
 def _origin(house: House, family: Family, contenders: Sequence[Contender]) -> str:
     """Return what stands behind the names of a recipe: sources of plugins, and the way of filling."""
-    things = [f"family:{family.name}", *(f"recipe:{c.recipe.name}" for c in contenders)]
-    things += [f"feature:{name}" for name in house.catalog.plugin_features]
+    things = [f"family:{family.name}", f"label:{family.label}", *(f"recipe:{c.recipe.name}" for c in contenders)]
+    things += [f"feature:{name}" for name in _plugin_features(house, family)]
     return f"{house.settings.features.fill} {house.catalog.origin(*things)}".strip()
 
 
@@ -255,8 +324,10 @@ def gate_policy(settings: Settings, family: str, *, families: int = 1) -> GatePo
         alpha_better=gate.alpha_better,
         min_skill_sessions=gate.min_skill_sessions,
         min_pair_sessions=gate.min_pair_sessions,
-        refresh_age=gate.refresh_age,
+        refresh_age=settings.family_section(family).max_age or gate.refresh_age,
         z_refresh=gate.z_refresh,
+        harm_window=gate.harm_window,
+        z_harm=gate.z_harm,
     )
 
 

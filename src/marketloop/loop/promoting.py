@@ -13,7 +13,7 @@ from marketloop.loop.flight import Flight
 from marketloop.loop.floors import floor_checks
 from marketloop.loop.house import House
 from marketloop.loop.results import FamilyResult, check_document
-from marketloop.loop.scoring import board, output_of
+from marketloop.loop.scoring import board, interval_reach, output_of
 from marketloop.registry import Ruling
 
 __all__ = ["promote", "record_failure", "refuse_leak"]
@@ -33,6 +33,7 @@ def promote(house: House, examined: Examined, flight: Flight, *, force: bool, re
         "inner_rank_ic": examined.scorecard.nominees,
         "rank_ic": examined.scorecard.document()["rank_ic"],
         "forced_reason": reason if force else None,
+        "trials": dict(examined.trials),
     }
     ruling = Ruling(
         verdict=word,
@@ -60,9 +61,10 @@ def record_failure(house: House, family: str, flight: Flight, error: str) -> Fam
     return FamilyResult(family, "failed", "error", error, error=error)
 
 
-def refuse_leak(house: House, family: str, flight: Flight, leak: Check) -> FamilyResult:
-    """Record that features see the future: no candidate is made, no stream is touched, the champion stays."""
-    reason = f"leaking features: {leak.detail}; mend or remove them (`marketloop features --check`)"
+def refuse_leak(house: House, family: str, flight: Flight, leak: Check, *, what: str = "features") -> FamilyResult:
+    """Record that features or recipes see the future: no candidate, no change of the stream, the champion stays."""
+    where = " (`marketloop features --check`)" if what == "features" else ""
+    reason = f"leaking {what}: {leak.detail}; mend or remove them{where}"
     ruling = Ruling("refused", "leak", reason, record={"checks": [check_document(leak)]}, cycle_id=flight.id)
     house.registry.refuse(house.slot(family), None, ruling, at=house.clock.now())
     return FamilyResult(family, "refused", "leak", reason, checks=(leak,), record=ruling.record)
@@ -97,13 +99,15 @@ def _journal(house: House, made: Made, *, provisional: bool) -> None:
         family=made.spec.family,
         rule=made.rule,
         provisional=provisional,
+        confidence=house.settings.family_section(made.spec.family.name).confidence,
+        reach=interval_reach(made.manifest, rows, made.prepared.panel),
     )
     house.registry.write_scoreboard(made.slot, made.candidate.version, predictions, at=house.clock.now())
 
 
 def _result(examined: Examined, ruling: Ruling, checks: tuple[Check, ...]) -> FamilyResult:
     made, card = examined.made, examined.scorecard
-    metrics: Mapping[str, Any] = {} if card.metrics is None else card.metrics.figures()
+    metrics: Mapping[str, Any] = card.figures()
     return FamilyResult(
         family=made.spec.family.name,
         verdict=ruling.verdict,
@@ -113,7 +117,7 @@ def _result(examined: Examined, ruling: Ruling, checks: tuple[Check, ...]) -> Fa
         rows=made.fitted.block.rows,
         tickers=len(made.prepared.panel.tickers),
         metrics={**metrics, "rank_ic": card.ic.mean, "icir": card.icir, "z": card.z},
-        baseline={} if card.baseline is None else card.baseline.figures(),
+        baseline=card.baseline_figures(),
         checks=checks,
         warnings=made.prepared.warnings,
         record=ruling.record,

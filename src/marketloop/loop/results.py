@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from marketloop.core.catalog import Check
@@ -16,7 +17,10 @@ ORDER = ("promoted", "provisional", "refused", "skipped", "failed")
 
 @dataclass(frozen=True, slots=True)
 class FamilyResult:
-    """What came of one family; `verdict` is one of promoted, provisional, refused, skipped, failed."""
+    """What came of one family; `verdict` is one of promoted, provisional, refused, skipped, failed.
+
+    `report` is the HTML report of the version, None where there is no version or no report.
+    """
 
     family: str
     verdict: str
@@ -31,6 +35,7 @@ class FamilyResult:
     error: str | None = None
     warnings: tuple[str, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict)
+    report: Path | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the family's part of the `retrain` document."""
@@ -48,6 +53,7 @@ class FamilyResult:
             "error": self.error,
             "warnings": list(self.warnings),
             "record": dict(self.record),
+            "report": None if self.report is None else str(self.report),
         }
 
 

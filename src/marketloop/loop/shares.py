@@ -9,9 +9,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from marketloop.core.values import Matrix
+from marketloop.labels import REGIME_CLASSES, regime_classes
 from marketloop.loop.preparing import Prepared
 
-__all__ = ["class_shares", "one_sided", "regime_sessions"]
+__all__ = ["class_shares", "never_seen", "one_sided", "regime_sessions"]
 
 ONE_SIDED = 0.9
 AHEAD = 20
@@ -30,20 +31,26 @@ def class_shares(matrix: Matrix, classes: tuple[str, ...]) -> dict[str, float]:
 def regime_sessions(prepared: Prepared) -> dict[str, int]:
     """Return how many sessions of the matrix began each regime of the S&P 500 (of the universe's mean without it).
 
-    Over the next 20 sessions: ``Risk-Off`` a drawdown of 5 % or more, ``Risk-On`` a gain with a drawdown below 3 %,
-    else ``Neutral``. This describes the window; it is no feature.
+    The regimes are those of the label ``regime`` over 20 sessions. This describes the window; it is no feature.
     """
     sessions = np.unique(prepared.matrix.session)
     days = [prepared.sessions.date(int(session)) for session in sessions]
     level = _level(prepared, pl.Series("date", days, dtype=pl.Date))
-    if len(level) <= AHEAD or not np.isfinite(level).all():
+    regimes = regime_classes(level[:, None], AHEAD)
+    known = regimes[np.isfinite(regimes)].astype(np.intp)
+    if len(known) == 0:
         return {}
-    windows = np.lib.stride_tricks.sliding_window_view(level, AHEAD + 1)
-    gain = windows[:, -1] / windows[:, 0] - 1
-    drawdown = (windows / np.maximum.accumulate(windows, axis=1) - 1).min(axis=1)
-    off = drawdown <= -0.05
-    on = ~off & (gain > 0) & (drawdown > -0.03)
-    return {"Risk-Off": int(off.sum()), "Neutral": int((~off & ~on).sum()), "Risk-On": int(on.sum())}
+    counts = np.bincount(known, minlength=len(REGIME_CLASSES))
+    return dict(zip(REGIME_CLASSES, counts.tolist(), strict=True))
+
+
+def never_seen(shares: Mapping[str, float]) -> tuple[str, ...]:
+    """Return a warning for each class that no row of the training window has: no model can learn of it."""
+    return tuple(
+        f"no label of the training window is {name}: nothing can be learned of it; collect a longer history"
+        for name, share in shares.items()
+        if share == 0
+    )
 
 
 def one_sided(kind: str, shares: Mapping[str, float]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
@@ -20,19 +20,21 @@ from marketloop.state import Slot, champions, skill, streams
 from marketloop.state.skill import Finding, Year
 from marketloop.state.streams import Stream as StreamRow
 
-__all__ = ["StoredStream", "append_stream", "gate_slot", "keep_look", "open_stored", "stored_scores"]
+__all__ = ["StoredStream", "append_stream", "gate_slot", "keep_look", "open_stored", "since", "stored_scores"]
 
 
 @dataclass(frozen=True, slots=True)
 class StoredStream:
     """A stream with its name in the ledger; `row` is None for one that was not opened yet.
 
-    `model` holds the files of the open block's model with their hashes.
+    `model` holds the files of the open block's model with their hashes. `after` is the session at which the harm alarm
+    ended the recipe's last stream: scores through it are there to be walked on from, and are no evidence any more.
     """
 
     row: StreamRow | None
     stream: Stream
     model: Mapping[str, str] = field(default_factory=dict)
+    after: int | None = None
 
 
 def open_stored(house: House, slot: Slot, spec: StreamSpec) -> StoredStream:
@@ -42,9 +44,14 @@ def open_stored(house: House, slot: Slot, spec: StreamSpec) -> StoredStream:
     """
     with house.state.read() as db:
         row = streams.find(db, slot)
-        if row is None or row.fingerprint != spec.fingerprint:
-            return StoredStream(None, Stream(spec.fingerprint))
-        pieces = streams.blocks_of(db, row.id)
+        row = row if row is not None and row.fingerprint == spec.fingerprint else None
+        ended = streams.harmed(db, slot, spec.fingerprint)
+        old = [piece for stream in ended for piece in streams.blocks_of(db, stream.id)]
+        own = list(streams.blocks_of(db, row.id)) if row is not None else []
+    after = ended[-1].closed_session if ended else None
+    pieces = old + own
+    if not pieces:
+        return StoredStream(row, Stream(spec.fingerprint), after=after)
     blocks: dict[int, Block] = {}
     folds: list[FoldRecord] = []
     for piece in pieces:
@@ -55,9 +62,15 @@ def open_stored(house: House, slot: Slot, spec: StreamSpec) -> StoredStream:
         scores=pl.concat([Stream("").scores, *(_scores(house, piece) for piece in pieces)]),
         blocks=tuple(blocks.values()),
         folds=tuple(folds),
-        open_model=_open_model(house, pieces[-1], spec) if pieces else None,
+        open_model=_open_model(house, pieces[-1], spec),
     )
-    return StoredStream(row, stream, dict(pieces[-1].params.get("model") or {}) if pieces else {})
+    model = dict(own[-1].params.get("model") or {}) if own else {}
+    return StoredStream(row, stream, model, after)
+
+
+def since(stream: Stream, after: int | None) -> Stream:
+    """Return `stream` with the scores of sessions later than `after` only; all of them where it is None."""
+    return stream if after is None else replace(stream, scores=stream.scores.filter(pl.col("session") > after))
 
 
 def stored_scores(house: House, stream_id: str) -> pl.DataFrame:
@@ -72,10 +85,12 @@ def append_stream(house: House, slot: Slot, before: StoredStream, after: Stream,
 
     One file and one row for each piece of a block, the newest block's model once. The stream of another recipe is
     closed only now that this one has spoken; it keeps its scores, and the new one pays with less alpha (GATE.md, 4).
+    Of a recipe that did harm, sessions through the alarm are not written again.
     """
     row = before.row or _opened(house, slot, after.fingerprint, session)
     last = before.stream.last_session
     fresh = after.scores if last is None else after.scores.filter(pl.col("session") > last)
+    fresh = fresh if before.after is None else fresh.filter(pl.col("session") > before.after)
     new_folds = [_fold(record) for record in after.folds[len(before.stream.folds) :]]
     for (number,), piece in fresh.group_by("block", maintain_order=True):
         block = next(b for b in after.blocks if b.number == number)
@@ -118,7 +133,8 @@ def gate_slot(house: House, slot: Slot, row: StreamRow, *, session: int) -> Gate
         year = skill.find_year(db, row.id, session=session)
         finding = skill.current(db, row.id)
         open_years = [y for y in skill.years(db, slot) if session - y.start_session < YEAR_SESSIONS]
-        start = year.start_session if year is not None else session
+        # The slot's year is that of its first stream: declaring another recipe makes no promotion forgotten.
+        start = min((y.start_session for y in open_years), default=session)
         reign = champions.reign(db, slot, since_session=start)
     return GateSlot(
         year=None if year is None else GateYear(year.start_session, year.n0, year.alpha, year.k, year.z_star),

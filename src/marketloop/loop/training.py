@@ -7,17 +7,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from marketloop.core.errors import UsageError
 from marketloop.core.values import Matrix
 from marketloop.dataset import with_ranks
-from marketloop.evaluation.metrics import ClassMetrics, classifier_metrics
+from marketloop.evaluation.metrics import classifier_metrics, regression_metrics
 from marketloop.evaluation.nomination import FoldRecord, comparison, nominate
+from marketloop.evaluation.persistence import persistence_baseline
+from marketloop.evaluation.rank_ic import mean_rank_ic
 from marketloop.evaluation.splits import Holdout
 from marketloop.evaluation.stream import Fitted, StreamSpec, advance_folds, fit_nominee
+from marketloop.labels import RANK, Panel
 from marketloop.loop.house import House
 from marketloop.loop.preparing import Choices, Prepared, choose, prepare
-from marketloop.loop.shares import class_shares, one_sided, regime_sessions
+from marketloop.loop.shares import class_shares, never_seen, one_sided, regime_sessions
+from marketloop.loop.tuned import with_tuned
 from marketloop.registry import Candidate
 
 __all__ = ["HoldoutTable", "Trained", "check_enough", "holdout_table", "manifest_of", "train_family"]
@@ -92,6 +97,7 @@ def train_family(
     choices = choices or Choices()
     spec = choose(house, family, choices)
     house.project.check_writable()
+    spec = with_tuned(house, spec, choices)
     if prepared is None:
         prepared = prepare(house, spec, sample_size=choices.sample_size)
     check_enough(prepared.matrix, spec)
@@ -99,7 +105,7 @@ def train_family(
     start = int(matrix.session[-1]) + 1
     folds = advance_folds((), matrix, prepared.panel, spec, before=start, on_progress=on_progress)
     fitted = fit_nominee(matrix, spec, folds, start)
-    table = holdout_table(matrix, spec, folds)
+    table = holdout_table(matrix, spec, folds, prepared.panel)
     slot = house.slot(family)
     candidate = house.registry.write_candidate(
         slot,
@@ -120,6 +126,7 @@ def train_family(
         *training_warnings(prepared, spec, table),
         *one_sided("class", shares),
         *one_sided("market regime", regimes),
+        *never_seen(shares),
     )
     return Trained(candidate, fitted, prepared, table, comparison(folds), warnings, shares, regimes)
 
@@ -129,9 +136,17 @@ def check_enough(matrix: Matrix, spec: StreamSpec) -> None:
     labelled = np.isfinite(matrix.label)
     rows = int(labelled.sum())
     if rows < spec.family.minimum_rows:
+        longer = "collect more tickers or a longer history"
+        if spec.family.unit == "session":
+            longer = "give a longer S&P 500 series ([context] spx)"
         raise UsageError(
             f"{spec.family.name} needs at least {spec.family.minimum_rows} labelled rows and the data give {rows} "
-            f"({len(np.unique(matrix.session))} sessions after the warm-up): collect more tickers or a longer history"
+            f"({len(np.unique(matrix.session))} sessions after the warm-up): {longer}"
+        )
+    if spec.label.label is RANK and len(matrix.tickers) < 2:
+        raise UsageError(
+            f"{spec.family.name} orders the tickers of a session and there is only {matrix.tickers[0]}: "
+            "collect at least two"
         )
     if spec.family.classes:
         present = np.unique(matrix.label[labelled]).astype(int)
@@ -139,11 +154,11 @@ def check_enough(matrix: Matrix, spec: StreamSpec) -> None:
             name = spec.family.classes[int(present[0])]
             raise UsageError(
                 f"all {rows} labels of {spec.family.name} are {name}: a classifier needs two classes; "
-                "choose a smaller threshold"
+                f"{'collect a longer history' if spec.family.threshold is None else 'choose a smaller threshold'}"
             )
 
 
-def holdout_table(matrix: Matrix, spec: StreamSpec, folds: Sequence[FoldRecord]) -> HoldoutTable:
+def holdout_table(matrix: Matrix, spec: StreamSpec, folds: Sequence[FoldRecord], panel: Panel) -> HoldoutTable:
     """Fit on the oldest 80 % of sessions and examine all three parts, purged at both edges.
 
     The recipe is the one that would have been nominated when the validation part began: later folds have no say.
@@ -154,7 +169,6 @@ def holdout_table(matrix: Matrix, spec: StreamSpec, folds: Sequence[FoldRecord])
     if len(train) == 0:
         raise UsageError("no labelled rows are left in the oldest 80 % of the sessions: collect a longer history")
     learner = contender.build(spec.seed, spec.threads).fit(train)
-    prior = np.bincount(train.label.astype(int), minlength=len(spec.family.classes)) / len(train)
     figures: dict[str, dict[str, float]] = {}
     baseline: dict[str, dict[str, float]] = {}
     rows: dict[str, int] = {}
@@ -162,12 +176,43 @@ def holdout_table(matrix: Matrix, spec: StreamSpec, folds: Sequence[FoldRecord])
         part = matrix.take(mask)
         if len(part) == 0:
             raise UsageError(f"the {name} part holds no labelled rows: collect a longer history")
-        truth = part.label.astype(int)
-        own: ClassMetrics = classifier_metrics(truth, learner.predict(part), spec.family.classes)
-        none = classifier_metrics(truth, np.tile(prior, (len(truth), 1)), spec.family.classes)
-        figures[name], baseline[name], rows[name] = own.figures(), none.figures(), len(part)
-    gap = 100 * (figures["train"]["accuracy"] - figures["test"]["accuracy"])
-    return HoldoutTable(figures, baseline, rows, gap)
+        usual = _no_skill(part, train, spec, matrix=matrix, panel=panel)
+        figures[name], baseline[name] = _figures(learner.predict(part), usual, part, spec)
+        rows[name] = len(part)
+    return HoldoutTable(figures, baseline, rows, _gap(figures))
+
+
+def _no_skill(part: Matrix, train: Matrix, spec: StreamSpec, *, matrix: Matrix, panel: Panel) -> NDArray[np.float64]:
+    """Return what no skill says of `part`: the mean or the class shares of `train`, or that a regime goes on."""
+    if not spec.family.classes:
+        return np.full(len(part), float(train.label.mean()))
+    if spec.family.statistic == "log_loss":
+        return persistence_baseline(train, part, matrix, panel, spec.label.horizon)
+    prior = np.bincount(train.label.astype(int), minlength=len(spec.family.classes)) / len(train)
+    return np.tile(prior, (len(part), 1))
+
+
+def _figures(
+    output: NDArray[np.float64], usual: NDArray[np.float64], part: Matrix, spec: StreamSpec
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the figures of `output`, and those of what no skill says (`usual`), on the rows of `part`."""
+    order = {} if spec.family.unit == "session" else {"rank_ic": mean_rank_ic(part, spec.family.score(output))}
+    truth = part.label.astype(np.float64)
+    if not spec.family.classes:
+        own, none = regression_metrics(truth, output), regression_metrics(truth, usual)
+        return {**own.figures(), **order}, {**none.figures(), **dict.fromkeys(order, 0.0)}
+    codes, classes = truth.astype(np.intp), spec.family.classes
+    return (
+        {**classifier_metrics(codes, output, classes).figures(), **order},
+        {**classifier_metrics(codes, usual, classes).figures(), **dict.fromkeys(order, 0.0)},
+    )
+
+
+def _gap(figures: Mapping[str, Mapping[str, float]]) -> float:
+    """Return what is lost from train to test, in points: of accuracy, or of the error of a value in percent."""
+    if "accuracy" in figures["train"]:
+        return 100 * (figures["train"]["accuracy"] - figures["test"]["accuracy"])
+    return 100 * (figures["test"]["rmse"] / figures["train"]["rmse"] - 1) if figures["train"]["rmse"] > 0 else 0.0
 
 
 def manifest_of(
@@ -209,7 +254,8 @@ def training_warnings(prepared: Prepared, spec: StreamSpec, table: HoldoutTable)
     warnings = list(prepared.warnings)
     if table.gap_points > 15:
         warnings.append(
-            f"overfit: accuracy falls {table.gap_points:.0f} points from train to test; "
+            f"overfit: {'accuracy falls' if spec.family.classes else 'the error rises by'} {table.gap_points:.0f} "
+            f"{'points' if spec.family.classes else '%'} from train to test; "
             "use a shrunk recipe (--algorithm rank_ridge) or smaller trees (--set max_depth=5)"
         )
     if spec.feature_set.startswith("legacy"):
