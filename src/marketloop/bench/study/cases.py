@@ -140,7 +140,8 @@ def restart(case: Case) -> Iterator[Fact]:
         begun = Slot(year=Year.opened(-case.horizon, 0, POLICY, 1), further=1)
         at = nights_of_proof(x, first=1, policy=POLICY, slot=begun)
         for year in (1, 2, 3):
-            within = at is not None and (year - 1) * YEAR_SESSIONS < at <= year * YEAR_SESSIONS
+            # The first term comes when `horizon` sessions have been scored.
+            within = at is not None and (year - 1) * YEAR_SESSIONS < at + case.horizon <= year * YEAR_SESSIONS
             yield Fact("restart after harm", f"proven in year {year} after the alarm", within)
 
 
