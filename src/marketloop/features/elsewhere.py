@@ -36,7 +36,7 @@ HORIZONS: Final = (1, 2, 5, 10, 15, 20, 40, 60)
 LEAST_RELATION, LEAST_CERTAINTY = 0.25, 5.0
 """A correlation that no honest knowledge has with what comes later (good forecasts have 0.05), in standard errors."""
 LEAST_SHARE: Final = 1e-7
-LEAST_ROWS, LEAST_TERMS = 20, 12
+LEAST_ROWS, LEAST_TERMS, COMPANY = 20, 12, 4
 MANY: Final = 100_000
 CLEAR: Final = 6.0
 """Standard errors from which on a difference is more than the noise of the prices."""
@@ -200,7 +200,9 @@ class _Outcomes:
         days, code = np.unique(self.session[rows], return_inverse=True)
         mean, jump = _means(code, value), _means(code, change)
         together = _Terms(mean, jump, days, np.zeros(len(days), np.int64), 1.0)
-        within = _Terms(value - mean[code], change - jump[code], days[code], self.ticker[rows], SECTORS)
+        alone = np.bincount(code)[code] < COMPANY  # less its own mean, a lone row would be 0 beside a move of 0
+        left = np.where(alone, np.nan, value - mean[code])
+        within = _Terms(left, change - jump[code] + 0 * left, days[code], self.ticker[rows], SECTORS)
         for name, (reach, move) in self.moves.items():
             later = move[rows]
             middle = _means(code, later)
@@ -228,7 +230,7 @@ class _Terms:
 
         Terms of a ticker within one stretch of `reach` sessions share most of the move: they are one.
         """
-        if np.nanmax(np.abs(self.level), initial=0.0) == 0:
+        if not np.nan_to_num(self.level).any():
             return
         size = np.abs(self.change)
         known = np.isfinite(size)
@@ -242,7 +244,8 @@ class _Terms:
                 stretch = self.session[rows] // reach
                 apart = len(np.unique(stretch * MANY + self.ticker[rows]))
                 lost = len(np.unique(stretch)) if self.alike > 1 else 0
-                yield _correlation(values[rows], move[rows]), (apart - lost) / self.alike
+                late = self.session[rows] > np.median(self.session[rows])
+                yield _least(values[rows], move[rows], late), (apart - lost) / self.alike
 
 
 def _means(code: NDArray[np.int64], values: FloatArray) -> FloatArray:
@@ -251,6 +254,21 @@ def _means(code: NDArray[np.int64], values: FloatArray) -> FloatArray:
     count = np.bincount(code[known], minlength=code.max() + 1)
     total = np.bincount(code[known], values[known], minlength=code.max() + 1)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _least(x: FloatArray, y: FloatArray, late: NDArray[np.bool_]) -> float:
+    """Return the rank correlation, or that of the earlier or later half where it is smaller; 0 where they disagree.
+
+    What was found by chance in a few sessions that belong together does not come again in the other half.
+    """
+    parts = [_correlation(_ranks(x[part]), _ranks(y[part])) for part in (np.ones(len(x), dtype=bool), late, ~late)]
+    return min(parts, key=abs) if len({part > 0 for part in parts}) == 1 else 0.0
+
+
+def _ranks(values: FloatArray) -> FloatArray:
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: FloatArray = (np.cumsum(count) - (count - 1) / 2)[place]
+    return ranks
 
 
 def _correlation(x: FloatArray, y: FloatArray) -> float:

@@ -44,7 +44,7 @@ def builtin_recipes() -> tuple[Recipe, ...]:
         _recipe("lightgbm", _LIGHTGBM, "200 trees of 31 leaves on the rank within the session, stopped early"),
         _recipe("xgboost", _XGBOOST, "500 trees of depth 7, stopped early on a purged tail"),
         _recipe("xgboost_regularised", _XGBOOST, "500 trees of depth 5, each on 70 % of rows and features"),
-        _recipe("random_forest", _SKLEARN, "200 shallow trees of large leaves, each on a quarter of the rows"),
+        _recipe("random_forest", _SKLEARN, "100 shallow trees of large leaves, each on a quarter of the rows"),
         _recipe("gradient_boosting", _SKLEARN, "200 trees of 15 leaves by histogram, stopped early on a purged tail"),
         _recipe("ensemble", _ENSEMBLE, f"weighted vote of {', '.join(VOTES)}, 2 : 1 : 1 : 1.5"),
         _recipe("stacking", _ENSEMBLE, "the same four, pooled by weights learned on folds they have not seen"),

@@ -76,7 +76,7 @@ DEFAULTS: Final[Mapping[str, Params]] = {
         "min_child_weight": 5.0,
     },
     "random_forest": {
-        "n_estimators": 200,
+        "n_estimators": 100,
         "max_depth": 6,
         "min_samples_leaf": 20,
         "max_features": 0.3,
