@@ -99,10 +99,10 @@ def test_member_without_a_vote_is_left_out_and_without_members_nothing_is_built(
 
 
 def test_options_reach_the_members_that_know_them() -> None:
-    learner: Any = RECIPES["stacking"].build({**RECIPES["stacking"].defaults, "balanced": True, "max_trees": 150}, 0, 1)
+    learner: Any = RECIPES["stacking"].build({**RECIPES["stacking"].defaults, "balanced": True, "max_trees": 60}, 0, 1)
     params = {name: member.params for name, (_, member) in learner.members.items()}
     assert all(p["balanced"] for p in params.values())
-    assert {name: p["n_estimators"] for name, p in params.items()} == dict.fromkeys(VOTES, 150)
+    assert {name: p["n_estimators"] for name, p in params.items()} == dict.fromkeys(VOTES, 60)
 
 
 @pytest.mark.parametrize("classes", [0, 3])
