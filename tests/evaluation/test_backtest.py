@@ -14,7 +14,7 @@ from marketloop.core.errors import UsageError
 from marketloop.evaluation.account import simulate
 from marketloop.evaluation.backtest import Backtest, Plan, orders_of, run_backtest
 from marketloop.evaluation.performance import performance_of
-from marketloop.evaluation.positions import Rule, Sizing, expanding_rule
+from marketloop.evaluation.positions import Rule, Sizing, trailing_rule
 from marketloop.evaluation.prices import Costs, Prices
 from marketloop.labels import Panel
 
@@ -36,7 +36,7 @@ def small_market(seed: int = 0, sessions: int = 180, tickers: int = 8) -> tuple[
 
 def backtest(plan: Plan) -> Backtest:
     panel, scores = small_market()
-    return run_backtest(scores, expanding_rule(scores, np.arange(180) // 21), panel, plan, rows=(40, 179))
+    return run_backtest(scores, trailing_rule(scores, np.arange(180) // 21), panel, plan, rows=(40, 179))
 
 
 @pytest.mark.parametrize("method", ["equal", "volatility", "kelly"])
@@ -116,7 +116,7 @@ def test_signals_that_know_the_next_session_earn_and_those_that_know_this_one_do
 
 def test_longer_data_and_a_later_end_change_nothing_before() -> None:
     panel, scores = small_market(3)
-    rule = expanding_rule(scores, np.arange(180) // 21)
+    rule = trailing_rule(scores, np.arange(180) // 21)
     plan = Plan(sizing=Sizing("kelly", short=True))
     whole = run_backtest(scores, rule, panel, plan, rows=(40, 179))
     early = run_backtest(scores, rule, panel, plan, rows=(40, 130))
@@ -143,7 +143,7 @@ def test_benchmarks_are_plain_accounts_of_the_same_market_and_costs() -> None:
 
 def test_index_is_bought_at_the_first_close_and_left_out_when_it_is_not_known_there() -> None:
     panel, scores = small_market()
-    rule = expanding_rule(scores, np.arange(180) // 21)
+    rule = trailing_rule(scores, np.arange(180) // 21)
     level = np.linspace(100.0, 150.0, 180)
     level[60] = np.nan
     late = np.where(np.arange(180) < 50, np.nan, level)

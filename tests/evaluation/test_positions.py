@@ -17,10 +17,11 @@ from marketloop.evaluation.positions import (
     Sizing,
     buy_and_hold,
     equal_weight,
-    expanding_rule,
     past_edge,
+    quantiles_of,
     sides_of,
     target_weights,
+    trailing_rule,
 )
 
 Array = NDArray[np.float64]
@@ -39,16 +40,22 @@ def market(seed: int, sessions: int = 150, tickers: int = 8, planted: float = 0.
     return scores, returns, np.full(scores.shape, 0.01)
 
 
-@given(st.integers(0, 10_000), st.sampled_from([0.05, 0.1, 0.3]), st.integers(1, 7))
+@given(st.integers(0, 10_000), st.sampled_from([0.05, 0.1, 0.3]), st.integers(1, 7), st.sampled_from([1, 9, 250]))
 @settings(max_examples=60, deadline=None)
-def test_expanding_rule_is_the_quantile_of_all_earlier_blocks(seed: int, share: float, length: int) -> None:
+def test_trailing_rule_is_the_quantile_of_the_newest_earlier_blocks(
+    seed: int, share: float, length: int, least: int
+) -> None:
     rng = np.random.default_rng(seed)
     scores = rng.normal(size=(30, 4)).round(1)
     scores[rng.random(scores.shape) < 0.2] = np.nan
     block = (np.arange(30) + 3) // length
-    found = expanding_rule(scores, block, share=share)
+    found = trailing_rule(scores, block, share=share, least=least)
+    said = np.isfinite(scores).any(axis=1)
     for t in range(30):
-        past = scores[block < block[t]]
+        first = block[t]
+        while said[(block >= first) & (block < block[t])].sum() < least and first > block[0]:
+            first -= 1
+        past = scores[(block >= first) & (block < block[t])]
         past = past[np.isfinite(past)]
         if len(past) == 0:
             assert math.isnan(found.buy_from[t])
@@ -60,9 +67,27 @@ def test_expanding_rule_is_the_quantile_of_all_earlier_blocks(seed: int, share: 
             assert (found.sell_to[t], found.buy_from[t]) == (-np.inf, np.inf)
 
 
+@given(st.integers(0, 10_000), st.lists(st.integers(1, 900), min_size=1, max_size=5), st.sampled_from([0.0, 0.1, 0.25]))
+@settings(max_examples=60, deadline=None)
+def test_quantiles_of_runs_are_those_of_all_their_values(seed: int, lengths: list[int], share: float) -> None:
+    rng = np.random.default_rng(seed)
+    runs = [np.sort(rng.normal(rng.normal(0, 3), 1, length).round(2)) for length in lengths]
+    assert quantiles_of(runs, share) == pytest.approx(tuple(np.quantile(np.concatenate(runs), [share, 1 - share])))
+
+
+def test_a_model_whose_scores_sink_does_not_fall_silent_for_good() -> None:
+    rng = np.random.default_rng(5)
+    scores = rng.normal(size=(600, 20))
+    scores[200:] = 0.01 * scores[200:] - 5
+    rule = trailing_rule(scores, np.arange(600) // 20, least=100)
+    calls = sides_of(scores, rule, short=False).mean(axis=1)
+    assert calls[200:280].max() == 0
+    assert calls[320:].mean() == pytest.approx(0.1, abs=0.02)
+
+
 def test_rule_of_constant_scores_calls_nothing() -> None:
     scores = np.ones((10, 3))
-    rule = expanding_rule(scores, np.arange(10) // 5)
+    rule = trailing_rule(scores, np.arange(10) // 5)
     assert not sides_of(scores, rule, short=True).any()
 
 
@@ -137,7 +162,7 @@ def test_weights_keep_their_limits_and_never_look_ahead(
     sizing = Sizing(method, short=short, max_weight=max_weight, max_gross=max_gross)
 
     def weights_until(end: int) -> Array:
-        rule = expanding_rule(scores[:end], block[:end])
+        rule = trailing_rule(scores[:end], block[:end])
         return target_weights(scores[:end], rule, volatility[:end], returns[:end], sizing)
 
     whole = weights_until(100)

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
+from numpy.typing import NDArray
 from sklearn import metrics as sk
 from tests.evaluation.builders import SmallMarket, small_market
 from tests.evaluation.learners import buy_minus_sell, teller
@@ -122,15 +123,30 @@ def test_scorecard_of_the_past_does_not_change_when_sessions_are_added(market: S
     assert late.document() == early.document()
 
 
+def said(scores: NDArray[np.float64]) -> pl.DataFrame:
+    """Scores of one ticker, one per session, in blocks of 21."""
+    session = np.arange(len(scores))
+    return pl.DataFrame(
+        {"session": session, "block": session // 21, "score": scores},
+        schema={"session": pl.Int32, "block": pl.Int32, "score": pl.Float64},
+    )
+
+
+def test_signal_rule_asks_the_newest_year_only() -> None:
+    old, new = np.linspace(50, 60, 210), np.linspace(-1, 1, 252)
+    rule = signal_rule(said(np.concatenate([old, new])))
+    assert (rule.buy_from, rule.sell_to) == pytest.approx((0.8, -0.8))
+
+
 def test_signal_rule_calls_the_outer_tenth_on_each_side() -> None:
-    rule = signal_rule(pl.DataFrame({"score": np.linspace(-1, 1, 101)}))
+    rule = signal_rule(said(np.linspace(-1, 1, 101)))
     assert (rule.buy_from, rule.sell_to) == pytest.approx((0.8, -0.8))
     assert [rule.signal(s) for s in (0.81, 0.0, -0.81)] == ["BUY", "HOLD", "SELL"]
 
 
 @pytest.mark.parametrize("scores", [[], [0.2, 0.2, 0.2]])
 def test_signal_is_hold_where_scores_tell_nothing(scores: list[float]) -> None:
-    rule = signal_rule(pl.DataFrame({"score": scores}, schema={"score": pl.Float64}))
+    rule = signal_rule(said(np.array(scores)))
     assert [rule.signal(s) for s in (9.0, 0.2, -9.0)] == ["HOLD", "HOLD", "HOLD"]
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +19,11 @@ __all__ = [
     "Sizing",
     "buy_and_hold",
     "equal_weight",
-    "expanding_rule",
     "past_edge",
+    "quantiles_of",
     "sides_of",
     "target_weights",
+    "trailing_rule",
 ]
 
 SIZINGS = ("equal", "kelly", "volatility")
@@ -27,6 +31,10 @@ LEAST_SESSIONS = 60
 """Sessions of scores with known returns that an edge is estimated from at least."""
 EXECUTED = 2
 """Sessions from a score to the close of the first whole session that a position taken on it has earned."""
+RULE_SESSIONS = 250
+"""Newest sessions of scores, at least, whose outer shares are called."""
+STRIDE = 64
+"""Every so many-th value of a run that finds where a quantile lies."""
 Array = NDArray[np.float64]
 
 
@@ -90,8 +98,11 @@ class Rule:
         return Rule(self.buy_from[:end], self.sell_to[:end], None if self.abstained is None else self.abstained[:end])
 
 
-def expanding_rule(scores: Array, block: IntArray, *, share: float = 0.1) -> Rule:
-    """Return the rule that calls the outer `share` on each side of all scores of *earlier* blocks.
+def trailing_rule(scores: Array, block: IntArray, *, share: float = 0.1, least: int = RULE_SESSIONS) -> Rule:
+    """Return the rule that calls the outer `share` on each side of the scores of the blocks just *before*.
+
+    The level of scores moves as models are refitted, so that against all that was ever said a model can fall silent for
+    months; the newest earlier blocks with at least `least` sessions of scores, whole blocks, are what is asked.
 
     Parameters
     ----------
@@ -100,19 +111,31 @@ def expanding_rule(scores: Array, block: IntArray, *, share: float = 0.1) -> Rul
         Number of the block of each session, not falling. A block's sessions share one rule; sessions of the first block
         that has scores have none.
     share : float
-        As in `signal_rule`, which does the same for a version that is served: there the whole stream is the past.
+        As in `signal_rule`, which does the same for a version that is served: there the newest block is past too.
     """
     buy_from, sell_to = np.full(len(scores), np.nan), np.full(len(scores), np.nan)
-    low, high, count = np.zeros(0), np.zeros(0), 0
-    most = int(np.isfinite(scores).sum() * share) + 2  # values further inside are never asked for
+    runs: deque[tuple[int, Array]] = deque()
     for rows in np.split(np.arange(len(scores)), np.flatnonzero(np.diff(block)) + 1):
-        if count:
-            below, above = _quantile(low, share * (count - 1)), -_quantile(high, share * (count - 1))
+        if runs:
+            below, above = quantiles_of([values for _, values in runs], share)
             buy_from[rows], sell_to[rows] = (above, below) if above > below else (np.inf, -np.inf)
         fresh = scores[rows]
-        fresh = fresh[np.isfinite(fresh)]
-        low, high, count = _lowest(low, fresh, most), _lowest(high, -fresh, most), count + len(fresh)
+        known = np.isfinite(fresh)
+        if known.any():
+            runs.append((int(known.any(axis=1).sum()), np.sort(fresh[known])))
+        while sum(sessions for sessions, _ in islice(runs, 1, None)) >= least:
+            runs.popleft()
     return Rule(buy_from, sell_to)
+
+
+def quantiles_of(runs: Sequence[Array], share: float) -> tuple[float, float]:
+    """Return the quantiles `share` and ``1 - share`` of values that stand in runs, each in rising order.
+
+    The same as ``np.quantile`` of all of them, without putting them together: every so many-th value of each run says
+    between which two values the wanted one lies, and only those between are sorted.
+    """
+    last = sum(map(len, runs)) - 1
+    return _between(runs, share * last), _between(runs, (1 - share) * last)
 
 
 def sides_of(scores: Array, rule: Rule, *, short: bool) -> NDArray[np.int8]:
@@ -211,16 +234,18 @@ def _kelly(sides: NDArray[np.int8], edge: Array, volatility: Array, sizing: Sizi
     return weights
 
 
-def _lowest(ordered: Array, fresh: Array, most: int) -> Array:
-    """Return the `most` lowest of values in rising order and of new ones, in rising order."""
-    if len(ordered) == most:
-        fresh = fresh[fresh < ordered[-1]]
-    runs = np.concatenate([ordered, np.sort(fresh)])
-    return np.sort(runs, kind="stable")[:most]  # merges the two runs instead of starting afresh
-
-
-def _quantile(ordered: Array, at: float) -> float:
-    """Return the value at position `at` of values in rising order, between neighbours by a straight line."""
+def _between(runs: Sequence[Array], at: float) -> float:
+    """Return the value at position `at` of all values in rising order, between neighbours by a straight line."""
     below = int(at)
-    above = min(below + 1, len(ordered) - 1)
-    return float(ordered[below] + (at - below) * (ordered[above] - ordered[below]))
+    count = sum(map(len, runs))
+    samples = np.sort(np.concatenate([run[::STRIDE] for run in runs]))
+    # Below sample i stand at most STRIDE * i values, and at least STRIDE * i less STRIDE - 1 for each run.
+    lowest = samples[below // STRIDE]
+    high = -(-(below + 1 + len(runs) * (STRIDE - 1)) // STRIDE)
+    highest = samples[high] if high < len(samples) else np.inf
+    starts = [int(np.searchsorted(run, lowest)) for run in runs]
+    ends = [int(np.searchsorted(run, highest, side="right")) for run in runs]
+    near = np.sort(np.concatenate([run[a:b] for run, a, b in zip(runs, starts, ends, strict=True)]))
+    first = below - sum(starts)
+    after = near[first + 1] if below + 1 < count else near[first]
+    return float(near[first] + (at - below) * (after - near[first]))

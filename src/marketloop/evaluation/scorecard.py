@@ -22,6 +22,7 @@ from marketloop.evaluation.metrics import (
     regression_metrics,
 )
 from marketloop.evaluation.nomination import comparison
+from marketloop.evaluation.positions import RULE_SESSIONS
 from marketloop.evaluation.rank_ic import SessionSeries, spearman_rows
 from marketloop.evaluation.skill_series import skill_series
 from marketloop.evaluation.stream import Stream, StreamSpec, grid_of
@@ -197,11 +198,16 @@ def _order_part(stream: Stream, panel: Panel, spec: StreamSpec) -> _Order:
 
 
 def signal_rule(scores: pl.DataFrame, *, share: float = 0.1) -> SignalRule:
-    """Return the rule that calls the outer `share` on each side of the stream's out-of-sample scores."""
-    values = scores["score"].to_numpy()
-    if len(values) == 0:
+    """Return the rule that calls the outer `share` on each side of the stream's newest out-of-sample scores.
+
+    Those are the newest blocks with at least `RULE_SESSIONS` sessions between them, whole blocks.
+    """
+    if len(scores) == 0:
         return SignalRule(np.inf, -np.inf)
-    low, high = np.quantile(values, [share, 1 - share])
+    blocks = scores.group_by("block").agg(n=pl.col("session").n_unique()).sort("block", descending=True)
+    newer = blocks["n"].cum_sum() - blocks["n"]
+    newest = scores.filter(pl.col("block").is_in(blocks.filter(newer < RULE_SESSIONS)["block"].implode()))
+    low, high = np.quantile(newest["score"].to_numpy(), [share, 1 - share])
     return SignalRule(float(high), float(low)) if high > low else SignalRule(np.inf, -np.inf)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from marketloop.core.errors import UsageError
 from marketloop.evaluation.backtest import Backtest, Plan, run_backtest
-from marketloop.evaluation.positions import Rule, expanding_rule
+from marketloop.evaluation.positions import Rule, trailing_rule
 from marketloop.evaluation.stream import grid_of
 from marketloop.labels import Panel
 from marketloop.loop.api import Config, Model, house_of
@@ -157,7 +157,7 @@ def _rule(house: House, record: Record, scores: Array) -> Rule:
     """Return what is a BUY in each session: past quantiles while the stream speaks, then the rule that is served."""
     session = record.prepared.panel.first + np.arange(len(scores))
     own = session > record.through
-    past = expanding_rule(np.where(own[:, None], np.nan, scores), session // record.spec.block)
+    past = trailing_rule(np.where(own[:, None], np.nan, scores), session // record.spec.block)
     return Rule(
         np.where(own, record.rule.buy_from, past.buy_from),
         np.where(own, record.rule.sell_to, past.sell_to),

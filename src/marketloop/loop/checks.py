@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -19,7 +20,15 @@ from marketloop.features import LeakReport, check_leaks
 from marketloop.loop.preparing import Prepared
 from marketloop.registry import Artefact
 
-__all__ = ["hard_checks", "leak_check", "leak_report", "learner_check", "round_trip_check", "smoke_check"]
+__all__ = [
+    "LeakReports",
+    "hard_checks",
+    "leak_check",
+    "leak_report",
+    "learner_check",
+    "round_trip_check",
+    "smoke_check",
+]
 
 TICKERS = 24
 SESSIONS = 700
@@ -80,6 +89,21 @@ def leak_report(
         return report
     more = check_leaks(sample, added, context)
     return LeakReport(report.checked + more.checked, (*report.leaks, *more.leaks))
+
+
+@dataclass(frozen=True, slots=True)
+class LeakReports:
+    """Leak reports of one cycle: families with the same features over the same bars are questioned once."""
+
+    known: dict[tuple[object, ...], LeakReport] = field(default_factory=dict)
+
+    def of(self, prepared: Prepared, *, closely: Collection[str] = ()) -> LeakReport:
+        """Return the report on the features of `prepared`, made now or earlier in this cycle."""
+        names = tuple(feature.name for feature in prepared.features)
+        key = (names, prepared.data_version, prepared.market.fingerprint, len(prepared.bars), frozenset(closely))
+        if key not in self.known:
+            self.known[key] = leak_report(prepared.bars, prepared.features, prepared.context, closely=closely)
+        return self.known[key]
 
 
 def leak_check(report: LeakReport) -> Check:

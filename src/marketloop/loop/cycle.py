@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from marketloop.core.errors import MarketLoopError, UsageError
 from marketloop.evaluation.rank_ic import SMALL_UNIVERSE
 from marketloop.evaluation.stream import StreamSpec
-from marketloop.loop.checks import leak_check, leak_report, learner_check
+from marketloop.loop.checks import LeakReports, leak_check, learner_check
 from marketloop.loop.conditions import skipped, why_not
 from marketloop.loop.context import MissingContextError
 from marketloop.loop.examining import examine_candidate, make_candidate
@@ -101,14 +101,17 @@ def _fly(house: House, families: Sequence[str], request: CycleRequest, tell: Tel
             tell(what, done, total)
 
         fresh = ingest(house, request.collect, tell=tell_and_beat)
-        turns = [_guarded_turn(house, family, request, flight, tell_and_beat) for family in families]
+        asked = LeakReports()
+        turns = [_guarded_turn(house, family, request, flight, tell_and_beat, asked) for family in families]
         results = tuple(replace(turn, warnings=(*turn.warnings, *fresh.warnings)) for turn in turns)
         result = CycleResult(flight.id, best_outcome(results), house.clock.now() - flight.cycle.started_at, results)
         flight.outcome, flight.document = result.outcome, result.document()
     return result
 
 
-def _turn(house: House, family: str, request: CycleRequest, flight: Flight, tell: Telling) -> FamilyResult:
+def _turn(
+    house: House, family: str, request: CycleRequest, flight: Flight, tell: Telling, asked: LeakReports
+) -> FamilyResult:
     """Take one family down the road, from its matrix to its verdict."""
     spec = choose(house, family, request.choices)
     try:
@@ -117,20 +120,26 @@ def _turn(house: House, family: str, request: CycleRequest, flight: Flight, tell
         return skipped(family, str(error))
     spec = with_tuned(house, replace(spec, small=len(prepared.panel.tickers) < SMALL_UNIVERSE), request.choices)
     alarms = watch_champion(house, prepared, spec, flight)
-    result = _judge(house, request, flight, tell, spec=spec, prepared=prepared)
+    result = _judge(house, request, flight, tell, spec=spec, prepared=prepared, asked=asked)
     return replace(result, warnings=(*alarms, *result.warnings))
 
 
 def _judge(
-    house: House, request: CycleRequest, flight: Flight, tell: Telling, *, spec: StreamSpec, prepared: Prepared
+    house: House,
+    request: CycleRequest,
+    flight: Flight,
+    tell: Telling,
+    *,
+    spec: StreamSpec,
+    prepared: Prepared,
+    asked: LeakReports,
 ) -> FamilyResult:
     """Make a candidate, if one is due, and let the gate speak."""
     family = spec.family.name
     reason = why_not(house, family, spec, prepared, force=request.force)
     if reason is not None:
         return skipped(family, reason)
-    plugins = house.catalog.plugin_features
-    leak = leak_check(leak_report(prepared.bars, prepared.features, prepared.context, closely=plugins))
+    leak = leak_check(asked.of(prepared, closely=house.catalog.plugin_features))
     if not leak.passed:
         return refuse_leak(house, family, flight, leak)
     learners = learner_check(house.catalog, spec.contenders, prepared.matrix)
@@ -143,11 +152,13 @@ def _judge(
     return replace(result, report=report, warnings=(*result.warnings, *notes))
 
 
-def _guarded_turn(house: House, family: str, request: CycleRequest, flight: Flight, tell: Telling) -> FamilyResult:
+def _guarded_turn(
+    house: House, family: str, request: CycleRequest, flight: Flight, tell: Telling, asked: LeakReports
+) -> FamilyResult:
     """Run a family's turn; whatever goes wrong is recorded and never stops the other families."""
     log = get_logger("loop")
     try:
-        return _turn(house, family, request, flight, tell)
+        return _turn(house, family, request, flight, tell, asked)
     except MarketLoopError as error:
         log.error("family failed", family=family, cycle=flight.id, error=str(error))
         return record_failure(house, family, flight, str(error))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from marketloop.loop.training import check_enough, manifest_of
 from marketloop.loop.trials import trial_evidence
 from marketloop.registry import Candidate
 from marketloop.runtime.logging import get_logger
+from marketloop.runtime.parallel import threaded_map
 from marketloop.state import Slot
 from marketloop.state.champions import Champion
 from marketloop.state.streams import Stream as StreamRow
@@ -87,6 +89,7 @@ def make_candidate(house: House, spec: StreamSpec, prepared: Prepared, *, tell: 
         prepared.matrix,
         prepared.panel,
         spec,
+        pmap=partial(threaded_map, workers=house.threads),
         on_progress=lambda done, total: tell("walking forward", done, total),
     )
     row = append_stream(house, slot, stored, stream, session=session)

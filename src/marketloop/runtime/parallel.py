@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 from typing import TypeVar
 
 import joblib
@@ -14,7 +17,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from marketloop.core.errors import FailedError, UsageError
 from marketloop.runtime.threads import BUDGET_VARIABLES, cores
 
-__all__ = ["parallel_map", "parallel_mapper"]
+__all__ = ["parallel_map", "parallel_mapper", "threaded_map"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -69,6 +72,31 @@ def parallel_mapper(*, workers: int, threads: int | None = None) -> Callable[...
     Quiet rooms take it as their argument ``pmap``.
     """
     return partial(parallel_map, workers=workers, threads=threads)
+
+
+def threaded_map(
+    function: Callable[[Item], Result], items: Iterable[Item], *, workers: int | None = None
+) -> Iterator[Result]:
+    """Apply `function` to each of `items` on threads of this process; yield the results in the order of the items.
+
+    For work that shares large arrays and leaves the interpreter to others most of the time (fits of trees). Nothing is
+    begun more than a few items ahead; after an error nothing more is begun.
+    """
+    waiting = iter(items)
+    workers = cores() if workers is None else workers
+    if workers <= 1:
+        yield from map(function, waiting)
+        return
+    running: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="map") as pool:
+        try:
+            running.extend(pool.submit(function, item) for item in islice(waiting, 2 * workers))
+            while running:
+                yield running.popleft().result()
+                running.extend(pool.submit(function, item) for item in islice(waiting, 1))
+        finally:
+            for future in running:
+                future.cancel()
 
 
 def _collect(results: Iterable[Result], on_result: Callable[[int, Result], None] | None) -> list[Result]:
