@@ -135,7 +135,8 @@ def quantiles_of(runs: Sequence[Array], share: float) -> tuple[float, float]:
     between which two values the wanted one lies, and only those between are sorted.
     """
     last = sum(map(len, runs)) - 1
-    return _between(runs, share * last), _between(runs, (1 - share) * last)
+    samples = np.sort(np.concatenate([run[::STRIDE] for run in runs]))
+    return _between(runs, samples, share * last), _between(runs, samples, (1 - share) * last)
 
 
 def sides_of(scores: Array, rule: Rule, *, short: bool) -> NDArray[np.int8]:
@@ -234,18 +235,16 @@ def _kelly(sides: NDArray[np.int8], edge: Array, volatility: Array, sizing: Sizi
     return weights
 
 
-def _between(runs: Sequence[Array], at: float) -> float:
+def _between(runs: Sequence[Array], samples: Array, at: float) -> float:
     """Return the value at position `at` of all values in rising order, between neighbours by a straight line."""
     below = int(at)
-    count = sum(map(len, runs))
-    samples = np.sort(np.concatenate([run[::STRIDE] for run in runs]))
     # Below sample i stand at most STRIDE * i values, and at least STRIDE * i less STRIDE - 1 for each run.
     lowest = samples[below // STRIDE]
     high = -(-(below + 1 + len(runs) * (STRIDE - 1)) // STRIDE)
     highest = samples[high] if high < len(samples) else np.inf
-    starts = [int(np.searchsorted(run, lowest)) for run in runs]
-    ends = [int(np.searchsorted(run, highest, side="right")) for run in runs]
+    starts = [int(run.searchsorted(lowest)) for run in runs]
+    ends = [int(run.searchsorted(highest, side="right")) for run in runs]
     near = np.sort(np.concatenate([run[a:b] for run, a, b in zip(runs, starts, ends, strict=True)]))
     first = below - sum(starts)
-    after = near[first + 1] if below + 1 < count else near[first]
+    after = near[min(first + 1, len(near) - 1)]
     return float(near[first] + (at - below) * (after - near[first]))
