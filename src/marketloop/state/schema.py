@@ -25,13 +25,17 @@ __all__ = [
     "LEDGER",
     "SCORES",
     "VERSION",
+    "alarms",
     "blocks",
     "champions",
     "cycles",
     "decisions",
+    "events",
     "heartbeats",
     "leases",
     "outbox",
+    "requests",
+    "rollouts",
     "schema_version",
     "scoreboards",
     "skill_events",
@@ -42,10 +46,10 @@ __all__ = [
     "versions",
 ]
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Version of these tables. A database with a greater one was written by a newer MarketLoop and is left alone.
 
-Tables that a database of an earlier version lacks are created when it is opened: 2 added `tunings` and `trials`.
+2 added `tunings` and `trials`; 3 added `requests`, `events`, `alarms` and `rollouts`.
 """
 
 LEDGER: Final = MetaData()
@@ -256,6 +260,72 @@ leases: Final = Table(
     *_process(),
 )
 
+requests: Final = Table(
+    "requests",
+    LEDGER,
+    Column("id", String(64), primary_key=True),
+    Column("key", String(255), nullable=False, unique=True),
+    Column("trigger", String(32), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("families", Document, nullable=False),
+    Column("force", Boolean, nullable=False),
+    Column("choices", Document, nullable=False),
+    Column("requested_by", String(128), nullable=False),
+    Column("requested_at", Moment, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("claimed_at", Moment),
+    Column("cycle_id", String(64)),
+    Column("progress", Document, nullable=False),
+    Column("ended_at", Moment),
+    Column("outcome", String(32), nullable=False),
+    Column("why_not", Text, nullable=False),
+    *_process(),
+)
+Index("requests_by_state", requests.c.state, requests.c.requested_at)
+
+events: Final = Table(
+    "events",
+    LEDGER,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("key", String(255), nullable=False, unique=True),
+    Column("type", String(64), nullable=False),
+    Column("payload", Document, nullable=False),
+    Column("source", String(128), nullable=False),
+    Column("published_at", Moment, nullable=False),
+    Column("handled_at", Moment),
+    Column("attempts", Integer, nullable=False),
+    Column("trouble", Text, nullable=False),
+    Column("result", Document, nullable=False),
+)
+Index("events_pending", events.c.handled_at, events.c.id)
+
+alarms: Final = Table(
+    "alarms",
+    LEDGER,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("kind", String(32), nullable=False),
+    Column("key", String(255), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("document", Document, nullable=False),
+    Column("raised_at", Moment, nullable=False),
+    Column("repeats", Integer, nullable=False),
+    Column("last_at", Moment, nullable=False),
+)
+Index("alarms_by_key", alarms.c.key, alarms.c.last_at)
+
+rollouts: Final = Table(
+    "rollouts",
+    LEDGER,
+    *_slot(key=True),
+    Column("entry", Integer, primary_key=True, autoincrement=False),
+    Column("mode", String(16), nullable=False),
+    Column("version", Integer),
+    Column("share", Float, nullable=False),
+    Column("salt", String(64), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("recorded_at", Moment, nullable=False),
+)
+
 heartbeats: Final = Table(
     "heartbeats",
     LEDGER,
@@ -282,5 +352,5 @@ scoreboards: Final = Table(
     Column("written_at", Moment, nullable=False),
 )
 
-APPEND_ONLY: Final = (decisions, champions, blocks, skill_years, skill_events, tunings, trials, scoreboards)
+APPEND_ONLY: Final = (decisions, champions, blocks, skill_years, skill_events, tunings, trials, rollouts, scoreboards)
 """Tables whose rows the database itself refuses to change or delete."""

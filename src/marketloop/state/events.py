@@ -1,0 +1,105 @@
+"""Events: what happened elsewhere, kept until it has been acted on, each acted on once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from marketloop.state.columns import Json
+from marketloop.state.rows import from_row
+from marketloop.state.schema import events
+
+__all__ = ["Stored", "failed", "get", "handled", "pending", "publish", "recent"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An event as it lies in the ledger.
+
+    Parameters
+    ----------
+    id : int
+        Order of publication.
+    key : str
+        Unique: publishing twice under one key is publishing once.
+    type : str
+        E.g. ``DATA_ARRIVED``.
+    payload : dict
+    source : str
+        Who published it: ``cli, api, python, loop`` or a name.
+    published_at : datetime
+    handled_at : datetime, optional
+        None while it waits.
+    attempts : int
+        Times that acting on it failed.
+    trouble : str
+        The last failure.
+    result : dict
+        What came of it, e.g. ``{"action": "request", "request_id": ...}`` or ``{"action": "none", "why": ...}``.
+    """
+
+    id: int
+    key: str
+    type: str
+    payload: dict[str, Any]
+    source: str
+    published_at: datetime
+    handled_at: datetime | None
+    attempts: int
+    trouble: str
+    result: dict[str, Any]
+
+
+def publish(db: Connection, kind: str, *, key: str, payload: Json, source: str, at: datetime) -> tuple[Stored, bool]:
+    """Record an event and return it with True; with a `key` that is there already the earlier one and False."""
+    earlier = db.execute(select(events).where(events.c.key == key)).mappings().first()
+    if earlier is not None:
+        return from_row(Stored, earlier), False
+    db.execute(
+        events.insert().values(
+            key=key, type=kind, payload=payload, source=source, published_at=at, attempts=0, trouble="", result={}
+        )
+    )
+    row = db.execute(select(events).where(events.c.key == key)).mappings().one()
+    return from_row(Stored, row), True
+
+
+def pending(db: Connection, *, limit: int = 100) -> tuple[Stored, ...]:
+    """Return the events that nobody has acted on, oldest first."""
+    query = select(events).where(events.c.handled_at.is_(None)).order_by(events.c.id).limit(limit)
+    return tuple(from_row(Stored, row) for row in db.execute(query).mappings())
+
+
+def handled(db: Connection, event_id: int, *, result: Json, at: datetime) -> bool:
+    """Record what came of an event; False when somebody else has recorded that already."""
+    done = db.execute(
+        events.update()
+        .where(events.c.id == event_id, events.c.handled_at.is_(None))
+        .values(handled_at=at, result=dict(result), trouble="")
+    )
+    return done.rowcount == 1
+
+
+def failed(db: Connection, event_id: int, *, trouble: str) -> None:
+    """Record that acting on an event failed; it stays pending."""
+    db.execute(
+        events.update().where(events.c.id == event_id).values(attempts=events.c.attempts + 1, trouble=trouble[:500])
+    )
+
+
+def get(db: Connection, event_id: int) -> Stored | None:
+    """Return an event by its number."""
+    row = db.execute(select(events).where(events.c.id == event_id)).mappings().first()
+    return None if row is None else from_row(Stored, row)
+
+
+def recent(db: Connection, *, limit: int = 20, kinds: Sequence[str] = ()) -> tuple[Stored, ...]:
+    """Return the latest events, newest first."""
+    query = select(events).order_by(events.c.id.desc()).limit(limit)
+    if kinds:
+        query = query.where(events.c.type.in_(kinds))
+    return tuple(from_row(Stored, row) for row in db.execute(query).mappings())
