@@ -161,6 +161,14 @@ def test_check_finds_nothing_on_real_bars_with_defects(shared_data: object) -> N
     assert check_leaks(bars, builtin_features(), cuts=6, thorough=False, seed=4).leaks == ()
 
 
+def test_thorough_questions_find_nothing_on_real_bars(shared_data: object) -> None:
+    bars = pl.read_parquet(f"{shared_data}/sp500_daily_2013_2018.parquet")
+    tickers = bars["ticker"].unique().sort().gather_every(21)
+    sessions = bars["date"].unique().sort().tail(600)
+    sample = bars.filter(pl.col("ticker").is_in(tickers.implode()), pl.col("date") >= sessions[0])
+    assert check_leaks(sample, builtin_features()).leaks == ()
+
+
 def test_check_finds_nothing_when_bars_are_missing_here_and_there(bars: pl.DataFrame, context: Context) -> None:
     gappy = bars.sample(fraction=0.97, seed=11)
     assert check_leaks(gappy, builtin_features(), context, cuts=16).leaks == ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -14,6 +15,7 @@ from marketloop.core.errors import FailedError, MarketLoopError, UsageError
 from marketloop.core.values import StrategyConfig
 from marketloop.data.synthetic import MarketSpec, simulate
 from marketloop.loop.api import Model
+from marketloop.loop.checks import LeakReports
 from marketloop.loop.house import open_house
 from marketloop.loop.ingesting import CollectRequest, ingest
 from marketloop.loop.preparing import choose, complete_sessions, gate_policy, prepare
@@ -125,3 +127,14 @@ def test_simulated_market_has_no_session_that_is_still_arriving() -> None:
     bars = simulate(MarketSpec(tickers=12, sessions=40)).bars
     assert complete_sessions(bars)[1] == ()
     assert StrategyConfig().key == "rsi10_vol20_support20"
+
+
+def test_leak_question_is_asked_once_for_families_with_the_same_features(tmp_path: Path) -> None:
+    create_project(tmp_path / "p")
+    house = open_house(tmp_path / "p", environ={}, flags={"features.set": "basic"})
+    ingest(house, CollectRequest(source="synthetic", options={"tickers": 12, "sessions": 400}))
+    price, ranker = (prepare(house, choose(house, name)) for name in ("price_predictor", "momentum_ranker"))
+    asked = LeakReports()
+    first = asked.of(price)
+    assert asked.of(ranker) is first
+    assert asked.of(replace(ranker, features=ranker.features[:3])).checked == 3

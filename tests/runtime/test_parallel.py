@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
 
 from marketloop.core.errors import FailedError, RefusedError, UsageError
-from marketloop.runtime.parallel import parallel_map, parallel_mapper
+from marketloop.runtime.parallel import parallel_map, parallel_mapper, threaded_map
 
 pytestmark = pytest.mark.xdist_group("parallel")
 
@@ -73,3 +75,53 @@ def test_parallel_map_refuses_no_workers() -> None:
 def test_parallel_mapper_has_the_shape_of_map() -> None:
     pmap = parallel_mapper(workers=1)
     assert list(pmap(F.square, [3])) == list(map(F.square, [3]))
+
+
+def test_threaded_map_keeps_the_order_and_works_side_by_side() -> None:
+    both = threading.Barrier(2, timeout=10)
+
+    def meet(item: int) -> tuple[int, bool]:
+        both.wait()
+        return item, threading.current_thread() is threading.main_thread()
+
+    assert list(threaded_map(meet, range(6), workers=2)) == [(n, False) for n in range(6)]
+
+
+def test_threaded_map_of_one_worker_stays_in_its_thread_and_is_lazy() -> None:
+    begun: list[int] = []
+
+    def where(item: int) -> threading.Thread:
+        begun.append(item)
+        return threading.current_thread()
+
+    results = threaded_map(where, range(3), workers=1)
+    assert next(results) is threading.current_thread()
+    assert begun == [0]
+
+
+def test_threaded_map_begins_nothing_more_after_an_error() -> None:
+    begun: list[int] = []
+
+    def work(item: int) -> int:
+        begun.append(item)
+        if item == 1:
+            raise ValueError("item 1")
+        return item
+
+    with pytest.raises(ValueError, match="item 1"):
+        list(threaded_map(work, range(1000), workers=2))
+    assert len(begun) < 20
+
+
+def test_threaded_map_reads_its_items_only_a_little_ahead() -> None:
+    read: list[int] = []
+
+    def items() -> Iterator[int]:
+        for n in range(1000):
+            read.append(n)
+            yield n
+
+    results = threaded_map(abs, items(), workers=2)
+    assert next(results) == 0
+    assert len(read) <= 5
+    results.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -76,7 +76,7 @@ def parallel_mapper(*, workers: int, threads: int | None = None) -> Callable[...
 
 def threaded_map(
     function: Callable[[Item], Result], items: Iterable[Item], *, workers: int | None = None
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Apply `function` to each of `items` on threads of this process; yield the results in the order of the items.
 
     For work that shares large arrays and leaves the interpreter to others most of the time (fits of trees). Nothing is
