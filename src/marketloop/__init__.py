@@ -15,15 +15,26 @@ if TYPE_CHECKING:
     from marketloop.loop import Backtester as Backtester
     from marketloop.loop import Model as Model
     from marketloop.loop import Predictor as Predictor
+    from marketloop.loop import RetrainingService as RetrainingService
     from marketloop.loop import Trainer as Trainer
 
-__all__ = ["Backtester", "FeatureEngineer", "Model", "Predictor", "StrategyConfig", "Trainer", "__version__"]
+__all__ = [
+    "Backtester",
+    "FeatureEngineer",
+    "Model",
+    "Predictor",
+    "RetrainingService",
+    "StrategyConfig",
+    "Trainer",
+    "__version__",
+]
 
 _HOMES = {
     "Backtester": "marketloop.loop",
     "FeatureEngineer": "marketloop.features",
     "Model": "marketloop.loop",
     "Predictor": "marketloop.loop",
+    "RetrainingService": "marketloop.loop",
     "StrategyConfig": "marketloop.core.values",
     "Trainer": "marketloop.loop",
 }

@@ -58,6 +58,8 @@ def differences(example: Any, actual: Any, where: str = "") -> list[str]:
         ("importance", ("importance", "--version", "1")),
         ("retrain", ("retrain", "price_predictor", "--algorithm", "ridge", "--feature-set", "basic")),
         ("models", ("models",)),
+        ("rollout", ("rollout",)),
+        ("export --views", ("export", "--views")),
         ("champion", ("champion",)),
         ("predict", ("predict", "SYN001")),
         ("rank", ("rank", "--family", "price_predictor")),

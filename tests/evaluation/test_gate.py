@@ -268,6 +268,23 @@ def test_young_champion_is_not_refreshed() -> None:
     assert "refresh is due from 63 sessions, it is 62 old" in verdict.reason
 
 
+@pytest.mark.parametrize(("ago", "expected"), [(0, "refused"), (62, "refused"), (63, "promoted")])
+def test_old_champion_that_came_back_is_refreshed_no_earlier_than_a_young_one(ago: int, expected: str) -> None:
+    back = replace(PROVEN_OLD, trained_through=TONIGHT - 200, returned=TONIGHT - ago)
+    assert examine(proven_slot(), back, tonight(d=pair(0.0)), POLICY).verdict == expected
+    alone = replace(PROVISIONAL, trained_through=TONIGHT - 200, returned=TONIGHT - ago)
+    assert examine(Slot(), alone, tonight(WEAK), POLICY).verdict == expected.replace("promoted", "provisional")
+
+
+@pytest.mark.parametrize(("ago", "expected"), [(0, "refused"), (39, "refused"), (40, "promoted")])
+def test_provisional_champion_that_came_back_is_not_replaced_the_next_night(ago: int, expected: str) -> None:
+    back = replace(PROVISIONAL, trained_through=TONIGHT - 200, returned=TONIGHT - ago)
+    verdict = examine(proven_slot(), back, tonight(STRONG), POLICY)
+    assert verdict.verdict == expected
+    if expected == "refused":
+        assert f"version 1 came back by a rollback {ago} sessions ago" in verdict.reason
+
+
 def test_refresh_never_promotes_a_recipe_whose_skill_was_not_shown() -> None:
     verdict = examine(Slot(), PROVEN_OLD, tonight(WEAK, d=pair(0.5, 58)), POLICY)
     assert said(verdict) == ("refused", "no_skill")

@@ -16,9 +16,15 @@ DOORS = (
     "__init__.py",
     "bench/__init__.py",
     "cli/*.py",
+    "data/builtin.py",
+    "data/calendar.py",
+    "data/repeats.py",
+    "loop/alarms.py",
+    "loop/cycle.py",
     "loop/house.py",
     "loop/plugins.py",
     "models/builtin.py",
+    "state/migrations/__init__.py",
     "tracking/*.py",
 )
 CLOCK = "runtime/clock.py"

@@ -18,7 +18,8 @@ from marketloop.loop.api import Model
 from marketloop.loop.checks import LeakReports
 from marketloop.loop.house import open_house
 from marketloop.loop.ingesting import CollectRequest, ingest
-from marketloop.loop.preparing import choose, complete_sessions, gate_policy, prepare
+from marketloop.loop.policy import gate_policy
+from marketloop.loop.preparing import choose, complete_sessions, prepare
 from marketloop.models.ridge import RankRidge
 from marketloop.runtime.project import create_project
 

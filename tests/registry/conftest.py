@@ -76,3 +76,16 @@ def crown(
         return registry.promote(slot, make().version, ruling, expected=entry, held=held, at=at)
 
     return promote
+
+
+@pytest.fixture
+def examined(registry: Registry, slot: Slot, noon: dt.datetime) -> Callable[[int, float], None]:
+    """Record figures of a version."""
+
+    def go(version: int, accuracy: float) -> None:
+        figures = {"accuracy": accuracy, "f1_score": 0.5, "precision": 0.4, "recall": 0.3, "roc_auc": 0.6}
+        registry.examined(
+            slot, version, metrics=figures, baseline={"accuracy": 0.4}, scorecard={"stability": 0.02}, at=noon
+        )
+
+    return go

@@ -24,7 +24,7 @@ def test_template_shows_true_defaults() -> None:
     text = re.sub(r"(?m)^# (?=[a-z_0-9]+ = )", "", TEMPLATE)
     document = tomllib.loads(text)
     defaults = Settings().model_dump(mode="json")
-    for section in ("strategy", "features", "gate", "serve", "alarms"):
+    for section in ("strategy", "features", "gate", "guard", "serve", "alarms"):
         for name, value in document[section].items():
             assert value == defaults[section][name], f"{section}.{name}"
     assert FamilySection().enabled is None  # what is left out follows the family

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -19,7 +20,7 @@ def test_cycle_runs_from_start_to_finish(state: State, noon: dt.datetime) -> Non
         cycles.finish(db, started.id, outcome="provisional", document={"duration_s": 90.0}, at=later)
     with state.read() as db:
         (found,) = cycles.recent(db)
-    assert re.fullmatch(r"retrain_20260102T120000_[0-9a-f]{4}", found.id)
+    assert re.fullmatch(r"retrain_20260102T120000_[0-9a-f]{8}", found.id)
     assert (found.outcome, found.ended_at, found.document) == ("provisional", later, {"duration_s": 90.0})
 
 
@@ -47,3 +48,17 @@ def test_cycle_is_recorded_as_failed_when_its_process_died(state: State, noon: d
     assert found[alive.id].outcome == "running"
     assert found[dead.id].outcome == "failed"
     assert "died before the cycle ended" in found[dead.id].document["error"]
+
+
+def test_cycles_that_are_said_to_run_are_failed_by_who_holds_the_lease_now(state: State, noon: dt.datetime) -> None:
+    here = this_process()
+    with state.write() as db:
+        left = [
+            cycles.start(db, trigger="schedule", reason="r", process=process, at=noon).id
+            for process in (here, replace(here, host="elsewhere"))
+        ]
+        assert sorted(cycles.fail_running(db, at=noon)) == sorted(left)
+        assert cycles.fail_running(db, at=noon) == ()
+        found = [cycles.get(db, cycle_id) for cycle_id in left]
+    assert [(cycle.outcome, cycle.ended_at) for cycle in found if cycle] == [("failed", noon)] * 2
+    assert all("died or lost the lease" in str(cycle.document["error"]) for cycle in found if cycle)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -52,7 +53,7 @@ def test_state_is_opened_by_two_processes_at_once(compete: Callable[[str], list[
 def test_state_refuses_a_database_of_a_newer_version(url: str) -> None:
     with State.open(url) as state, state.write() as db:
         db.execute(schema_version.update().values(version=99))
-    with pytest.raises(FailedError, match=r"state too new: .* has schema version 99, this MarketLoop knows up to 2"):
+    with pytest.raises(FailedError, match=r"state too new: .* has schema version 99, this MarketLoop knows up to 3"):
         State.open(url)
 
 
@@ -109,6 +110,59 @@ def test_state_hides_the_password_when_the_server_is_away(postgres: str) -> None
     with pytest.raises(FailedError, match="cannot be reached") as caught:
         State.open("postgresql://loop:secret@127.0.0.1:1/postgres")
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "postgresql://loop:se@cret@127.0.0.1:1/db",
+        "postgresql://loop:secret@127.0.0.1:port/db",
+        "postgresql//loop:secret@127.0.0.1/db",
+        "mysql://loop:secret@127.0.0.1/db?password=secret",
+    ],
+)
+def test_state_url_that_is_wrong_is_named_without_its_password(wrong: str) -> None:
+    with pytest.raises(UsageError, match=r"\[state\] url ") as caught:
+        State.open(wrong)
+    assert not re.search(r"(?<!@)cret|secret|loop:", str(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("nobody:secret@", 'knows no such user: create it, or correct .* role "nobody" does not exist'),
+        ("loop:secret@/nowhere", 'is not there: create the database, .* database "nowhere" does not exist'),
+        ("loop@?password=secret", None),
+    ],
+)
+def test_state_says_what_the_server_refused_and_never_the_password(
+    empty_postgres: str, given: str, words: str | None
+) -> None:
+    user, _, database = given.partition("@")
+    url = empty_postgres.replace("loop@", f"{user}@")
+    url = url.replace("/postgres", database) if database.startswith("/") else url + database
+    if words is None:
+        with State.open(url) as state, pytest.raises(FailedError) as caught, state.write() as db:
+            db.exec_driver_sql("SELECT * FROM nowhere")
+    else:
+        with pytest.raises(FailedError, match=words) as caught:
+            State.open(url)
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_state_says_so_when_the_server_goes_away_in_the_middle_and_goes_on_when_it_is_back(
+    empty_postgres: str, noon: dt.datetime
+) -> None:
+    with State.open(empty_postgres.replace("loop@", "loop:secret@")) as state:
+        with pytest.raises(FailedError, match=r"went away: what was not committed is undone") as caught:  # noqa: PT012
+            with state.write() as db:
+                heartbeats.beat(db, "loop", document={}, process=this_process(), at=noon)
+                db.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+        assert "secret" not in str(caught.value)
+        with state.write() as db:
+            assert heartbeats.last(db, "loop") is None
+            heartbeats.beat(db, "loop", document={}, process=this_process(), at=noon)
 
 
 @pytest.mark.parametrize("verb", ["UPDATE {} SET family = 'x'", "DELETE FROM {}"])

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import sqlite3
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -76,25 +74,3 @@ def test_tunings_and_trials_cannot_be_changed_even_by_sql(
         place = f"marketloop.{table}" if db.dialect.name == "postgresql" else table
     with pytest.raises(FailedError, match=f"{table} is append-only"), state.write() as db:
         db.exec_driver_sql(verb.format(place))
-
-
-def test_database_of_the_first_version_gets_the_new_tables_and_keeps_the_old_rows(
-    tmp_path: Path, slot: Slot, noon: dt.datetime, tuning: Tuning
-) -> None:
-    url = f"sqlite:///{tmp_path}/state.db"
-    with State.open(url) as state, state.write() as db:
-        first = tunings.record(db, tuning)
-    old = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
-    for table in ("tunings", "trials"):
-        old.execute(f"DROP TABLE {table}")
-    old.execute("UPDATE schema SET version = 1")
-    old.execute("INSERT INTO heartbeats VALUES ('loop', '2026-01-02T12:00:00.000000Z', '{}', 1, 'h', 'b', 's')")
-    old.close()
-    with State.open(url) as state:
-        with state.write() as db:
-            assert tunings.record(db, tuning) == first
-        with state.read() as db:
-            assert db.exec_driver_sql("SELECT version FROM schema ORDER BY version").scalars().all() == [1, 2]
-            assert db.exec_driver_sql("SELECT count(*) FROM heartbeats").scalar() == 1
-    with State.open(url) as state, state.read() as db:
-        assert len(tunings.history(db, slot)) == 1

@@ -13,7 +13,7 @@ import pytest
 from marketloop.core.errors import UsageError
 from marketloop.registry import Registry, Ruling
 from marketloop.state import Slot, State, lease, outbox, this_process
-from marketloop.tracking import Drained, MlflowMirror, drain
+from marketloop.tracking import Drained, MlflowMirror, drain, put_back
 
 NOON = dt.datetime(2026, 1, 2, 12, 0, tzinfo=dt.UTC)
 SLOT = Slot("price_predictor", "rsi10_vol20_support20")
@@ -158,7 +158,7 @@ def test_drain_imports_no_mlflow_when_nothing_waits(tmp_path: Path) -> None:
 import datetime as dt, sys
 from pathlib import Path
 from marketloop.state import State
-from marketloop.tracking import Drained, MlflowMirror, drain
+from marketloop.tracking import Drained, MlflowMirror, drain, put_back
 with State.open("sqlite:///{tmp_path}/state.db") as state:
     mirror = MlflowMirror("sqlite:///{tmp_path}/mlflow.db", Path("{tmp_path}"), Path("{tmp_path}"))
     assert drain(state, mirror, at=dt.datetime(2026, 1, 2, tzinfo=dt.UTC)) == Drained()
@@ -172,3 +172,78 @@ assert not [name for name in sys.modules if name.partition(".")[0] == "mlflow"]
 def test_mirror_refuses_a_file_store(uri: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"expected sqlite:///path/to/mlflow\.db"):
         MlflowMirror(uri, tmp_path, tmp_path)
+
+
+def test_alias_that_somebody_moved_is_put_back_and_said(
+    state: State, mirror: MlflowMirror, registry: Registry, promote: Promote
+) -> None:
+    from mlflow.tracking import MlflowClient  # noqa: PLC0415
+
+    promote()
+    promote()
+    said: list[str] = []
+    assert drain(state, mirror, at=NOON, on_repair=said.append).failed == 0
+    assert put_back(state, mirror, on_repair=said.append) == Drained(sent=1)
+    assert said == []
+    client = MlflowClient(tracking_uri=mirror.uri, registry_uri=mirror.uri)
+    client.set_registered_model_alias(MODEL, "champion", "1")
+    client.delete_registered_model_alias(MODEL, "previous")
+    put_back(state, mirror, on_repair=said.append)
+    assert said == [
+        f'the alias "champion" of {MODEL} stood at 1 in MLflow instead of 2: it is at 2 again',
+        f'the alias "previous" of {MODEL} stood at nothing in MLflow instead of 1: it is at 1 again',
+    ]
+    assert aliases(client) == {"champion": 2, "previous": 1, "challenger": 1}
+
+    client.set_registered_model_alias(MODEL, "champion", "1")
+    said.clear()
+    registry.rollback(SLOT, reason="bad", at=NOON)
+    drain(state, mirror, at=NOON, on_repair=said.append)
+    assert said == []  # it stands where it belongs now
+    assert aliases(client)["champion"] == 1
+
+
+def test_alias_that_is_late_is_not_called_moved(state: State, mirror: MlflowMirror, promote: Promote) -> None:
+    said: list[str] = []
+    promote()
+    drain(state, mirror, at=NOON, on_repair=said.append)
+    promote()
+    put_back(state, mirror, on_repair=said.append)
+    drain(state, mirror, at=NOON, on_repair=said.append)
+    assert said == []
+
+
+def test_best_version_bears_the_tag(state: State, mirror: MlflowMirror, registry: Registry, promote: Promote) -> None:
+    from mlflow.tracking import MlflowClient  # noqa: PLC0415
+
+    client = MlflowClient(tracking_uri=mirror.uri, registry_uri=mirror.uri)
+
+    def best() -> list[str]:
+        drain(state, mirror, at=NOON)
+        found = client.search_model_versions(f"name = '{MODEL}' and tags.best = 'true'")
+        return [version.tags["version"] for version in found]
+
+    promote()
+    second = promote()
+    assert best() == ["2"]
+    figures = {"accuracy": 0.9, "rank_ic": 0.001}
+    registry.examined(SLOT, second, metrics=figures, baseline={}, scorecard={}, at=NOON)
+    with state.write() as db:
+        outbox.append(
+            db,
+            "mlflow",
+            key="again",
+            payload={"family": SLOT.family, "config_key": SLOT.config_key, "version": 2},
+            at=NOON,
+        )
+    assert best() == ["1"]
+
+
+def test_putting_back_asks_no_mlflow_where_nothing_was_sent(tmp_path: Path, state: State, promote: Promote) -> None:
+    promote()
+    away = MlflowMirror(f"sqlite:///{tmp_path}/gone.db", tmp_path, tmp_path)
+    assert put_back(state, away) == Drained()
+    assert not (tmp_path / "gone.db").exists()
+    broken = tmp_path / "broken.db"
+    broken.write_bytes(b"this is no database" * 100)
+    assert put_back(state, MlflowMirror(f"sqlite:///{broken}", tmp_path, tmp_path)).failed == 1

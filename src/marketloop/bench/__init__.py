@@ -11,6 +11,7 @@ BENCHES: Final[Mapping[str, str]] = {
     "backtest": "marketloop.bench.backtest",
     "features": "marketloop.bench.features",
     "gate": "marketloop.bench.gate",
+    "guard": "marketloop.bench.guard",
     "honesty": "marketloop.bench.honesty",
     "prediction": "marketloop.bench.prediction",
     "retrain": "marketloop.bench.retrain",

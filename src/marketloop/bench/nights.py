@@ -27,7 +27,8 @@ from marketloop.evaluation.stream import Stream, StreamSpec, advance
 from marketloop.labels import forward_outcomes
 from marketloop.loop.house import House
 from marketloop.loop.plugins import build_catalog
-from marketloop.loop.preparing import Choices, choose, gate_policy
+from marketloop.loop.policy import gate_policy
+from marketloop.loop.preparing import Choices, choose
 from marketloop.runtime.project import Project
 from marketloop.runtime.settings import load_settings
 

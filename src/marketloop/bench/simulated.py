@@ -30,7 +30,8 @@ from marketloop.labels import Panel, build_panel, forward_outcomes
 from marketloop.loop.context import sessions_around
 from marketloop.loop.house import House
 from marketloop.loop.plugins import build_catalog
-from marketloop.loop.preparing import choose, gate_policy
+from marketloop.loop.policy import gate_policy
+from marketloop.loop.preparing import choose
 from marketloop.runtime.memory import peak_rss_mb
 from marketloop.runtime.project import Project
 from marketloop.runtime.settings import load_settings

@@ -10,6 +10,7 @@ from marketloop.cli.call import Answer, Call
 from marketloop.cli.flags import CollectFlags, FeatureFlags, RecipeFlags
 from marketloop.cli.render import Screen
 from marketloop.cli.tables import checks_table, figures_table, warning_lines
+from marketloop.core.errors import UsageError
 
 __all__ = ["command", "show_cycle"]
 
@@ -24,11 +25,20 @@ def command(
     families: Annotated[list[str] | None, typer.Argument(metavar="[FAMILY...]", help="All enabled ones.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overrule all but the hard checks; needs --reason.")] = False,
     reason: Annotated[str, typer.Option("--reason", help="Why; it is recorded.")] = "",
+    queue: Annotated[bool, typer.Option("--queue", help="Only record the request; the loop runs it.")] = False,
+    asked: Annotated[
+        str | None, typer.Option("--request", metavar="ID", help="Run a recorded request here, as the loop does.")
+    ] = None,
+    tied: Annotated[bool, typer.Option("--tied", help="End when standard input ends.", hidden=True)] = False,
 ) -> Answer:
     """Refresh the bars, train, examine, and promote what passes the gate.
 
     The exit code follows the outcome: 0 promoted, provisional or skipped, 1 refused, 3 failed.
     """
+    if asked is not None:
+        if families or force or reason or queue or wanted.given or recipe != RecipeFlags():
+            raise UsageError("--request says itself what is wanted: leave all else out")
+        return _run_recorded(call, features, asked, tied=tied)
     cycle, ingesting, preparing = map(call.room, ("loop.cycle", "loop.ingesting", "loop.preparing"))
     request = cycle.CycleRequest(
         families=tuple(dict.fromkeys(families or ())),
@@ -37,8 +47,41 @@ def command(
         choices=preparing.Choices(**recipe.choices()),
         collect=ingesting.CollectRequest(**wanted.request()) if wanted.given else None,
     )
+    if queue:
+        return _record(call, features, request)
     with call.open_house(features.settings()) as house, call.telling("retraining") as tell:
         result = cycle.run_cycle(house, request, tell=tell)
+    document: dict[str, Any] = result.document()
+    return Answer(document, lambda screen: show_cycle(screen, document), exit_code=result.exit_code)
+
+
+def _record(call: Call, features: FeatureFlags, request: Any) -> Answer:
+    """Write the request and say its number, as the API does."""
+    if features != FeatureFlags():
+        raise UsageError("a queued retraining follows the project's settings: set features and periods there")
+    with call.open_house() as house:
+        recorded = call.room("loop.fulfilling").queue(house, request, by="cli")
+    document = {
+        "job_id": recorded.id,
+        "status": "started",
+        "message": "Retraining job started in background",
+        "families": list(recorded.families),
+    }
+    return Answer(document, lambda screen: screen.line(f"request {recorded.id} is recorded; the loop runs it"))
+
+
+def _run_recorded(call: Call, features: FeatureFlags, request_id: str, *, tied: bool) -> Answer:
+    """Fulfil a recorded request; SIGTERM stops it in order."""
+    stopping = call.room("runtime.stopping")
+    stopping.raise_on_signals()
+    if tied:
+        stopping.tie_to_parent()
+    with call.open_house(features.settings()) as house, call.telling("retraining") as tell:
+        claiming = call.room("loop.claiming")
+        if tied:
+            claiming.give_way()
+        request = claiming.claim(house, request_id)
+        result = call.room("loop.fulfilling").fulfil(house, request, tell=tell)
     document: dict[str, Any] = result.document()
     return Answer(document, lambda screen: show_cycle(screen, document), exit_code=result.exit_code)
 

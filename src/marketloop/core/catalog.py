@@ -297,6 +297,7 @@ class Catalog:
     universes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     conditions: dict[str, Callable[..., str | None]] = field(default_factory=dict)
     checks: dict[str, Callable[..., Check]] = field(default_factory=dict)
+    channels: dict[str, Callable[..., None]] = field(default_factory=dict)
     plugins: dict[str, str] = field(default_factory=dict)
     plugin_features: tuple[str, ...] = ()
     origins: dict[str, str] = field(default_factory=dict)
@@ -334,6 +335,10 @@ class Catalog:
     def add_check(self, name: str, check: Callable[..., Check]) -> Catalog:
         """Add a gate check: a function of the scorecard that returns a `Check`."""
         return self._put(self.checks, "check", name, check)
+
+    def add_channel(self, name: str, tell: Callable[..., None]) -> Catalog:
+        """Add an alarm channel: a function ``tell(kind, title, body)`` that raises when it could not deliver."""
+        return self._put(self.channels, "channel", name, tell)
 
     def feature(self, name: str) -> Feature:
         """Return the feature called `name`."""

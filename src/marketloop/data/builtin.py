@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from marketloop.core.errors import UsageError, unknown_name
 from marketloop.data.sources import FolderSource, SampleSource, Source
-from marketloop.data.synthetic import SyntheticSource
 
 __all__ = ["BUILTIN_SOURCES", "build_source"]
 
@@ -33,7 +33,9 @@ def build_source(name: str, *, path: Path | None = None, options: Mapping[str, A
     """
     given = dict(options or {})
     if name == "synthetic":
-        return SyntheticSource(given)
+        # Loaded only here: a simulation draws on libraries that nobody else needs.
+        made: Source = importlib.import_module("marketloop.data.synthetic").SyntheticSource(given)
+        return made
     if name == "sample":
         _refuse_options(name, given, ())
         return SampleSource()

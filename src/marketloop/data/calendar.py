@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import importlib
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-import exchange_calendars as xc
 import numpy as np
 import polars as pl
-from exchange_calendars.calendar_utils import _default_calendar_factories as _factories
-from exchange_calendars.errors import InvalidCalendarName
 from numpy.typing import NDArray
 
-from marketloop.core.errors import UsageError, did_you_mean
+from marketloop.core.errors import MarketLoopError, UsageError
 from marketloop.core.values import Sessions
+from marketloop.data.framecache import FrameCache
 
 __all__ = ["ORIGIN", "load_closes", "load_sessions", "load_timezone"]
 
@@ -47,7 +50,7 @@ def load_sessions(calendar: str, start: dt.date, end: dt.date, *, override: Path
     UsageError
         The calendar is unknown, the range holds no session or ends after what the calendar knows.
     """
-    name = _canonical(calendar)
+    name, _ = _facts(calendar)
     if end < start:
         raise UsageError(f"the range {start} to {end} ends before it begins; give a start that is not after the end")
     dates = _corrected(_days(name, start, end), override)
@@ -69,10 +72,7 @@ def load_closes(calendar: str, start: dt.date, end: dt.date, *, override: Path |
         knows closes at the time (UTC) of the session before it.
     """
     sessions = load_sessions(calendar, start, end, override=override)
-    closes = _calendar(sessions.calendar, *_years(start, end)).closes
-    known = pl.DataFrame(
-        {"date": closes.index.values.astype("datetime64[D]"), "close_utc": closes.to_numpy("datetime64[us]")}
-    )
+    known = _timetable(sessions.calendar, *_years(start, end))
     midnight = pl.col("date").cast(pl.Datetime("us"))
     after = (pl.col("close_utc") - midnight).fill_null(strategy="forward").fill_null(strategy="backward")
     return (
@@ -84,18 +84,7 @@ def load_closes(calendar: str, start: dt.date, end: dt.date, *, override: Path |
 
 def load_timezone(calendar: str) -> str:
     """Return the time zone of the exchange, e.g. ``America/New_York``."""
-    return str(_factories[_canonical(calendar)].tz)
-
-
-def _canonical(calendar: str) -> str:
-    try:
-        name = str(xc.resolve_alias(calendar))
-    except (InvalidCalendarName, TypeError, AttributeError):
-        name = str(calendar)
-    if name not in _factories:
-        guess = did_you_mean(calendar, xc.get_calendar_names())
-        raise UsageError(f'unknown calendar "{calendar}": expected a code such as XNYS, XLON, XTKS or 24/7.{guess}')
-    return name
+    return _facts(calendar)[1]
 
 
 def _years(start: dt.date, end: dt.date) -> tuple[int, int]:
@@ -103,20 +92,41 @@ def _years(start: dt.date, end: dt.date) -> tuple[int, int]:
 
 
 def _days(name: str, start: dt.date, end: dt.date) -> Days:
-    days: Days = _calendar(name, *_years(start, end)).sessions.values.astype("datetime64[D]")
+    days: Days = _timetable(name, *_years(start, end))["date"].to_numpy().astype("datetime64[D]")
     return days
 
 
+@lru_cache(maxsize=64)
+def _facts(calendar: str) -> tuple[str, str]:
+    """Return the code of a calendar and the time zone of its exchange; an unknown one raises `UsageError`."""
+    kept = _kept(
+        f"facts {calendar}",
+        lambda exchange: pl.DataFrame([exchange.facts(calendar)], schema=["name", "zone"], orient="row"),
+    )
+    return kept["name"][0], kept["zone"][0]
+
+
 @lru_cache(maxsize=16)
-def _calendar(name: str, first_year: int, last_year: int) -> xc.ExchangeCalendar:
-    low, high = _factories[name].bound_min(), _factories[name].bound_max()
-    start, end = dt.date(first_year, 1, 1), dt.date(last_year, 12, 31)
-    if high is not None and end > high.date():
-        raise UsageError(f"the calendar {name} ends on {high.date()}, before the end of {last_year}; ask for less")
-    if low is not None:
-        start = max(start, low.date())
-    # The end is given because the library would otherwise end one year after the day on which it runs.
-    return xc.get_calendar(name, start=start.isoformat(), end=end.isoformat())
+def _timetable(name: str, first_year: int, last_year: int) -> pl.DataFrame:
+    """Return ``date, close_utc`` of every session of these years."""
+    return _kept(f"{name} {first_year} {last_year}", lambda e: e.timetable(name, first_year, last_year))
+
+
+def _kept(what: str, build: Callable[[Any], pl.DataFrame]) -> pl.DataFrame:
+    """Return a frame that was built once with this version of exchange-calendars and is kept in the user's cache.
+
+    To import that library and to lay out fifty years of sessions takes longer than a night that finds nothing new.
+    Where no file can be kept it is built each time.
+    """
+    key = hashlib.sha256(f"1 {version('exchange-calendars')} {what}".encode()).hexdigest()[:32]
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 -- without a home: as it is
+    cache = FrameCache(Path(home) / "marketloop" / "calendars", keep=100)
+    frame = cache.get(key)
+    if frame is None:
+        frame = build(importlib.import_module("marketloop.data.exchange"))
+        with suppress(MarketLoopError):
+            cache.put(key, frame)
+    return frame
 
 
 def _corrected(dates: Days, override: Path | None) -> Days:

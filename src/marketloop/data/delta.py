@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from marketloop.core.errors import FailedError, UsageError
+from marketloop.runtime.faults import step
+from marketloop.runtime.files import delete
+from marketloop.runtime.locks import lock
 
 __all__ = ["DeltaFolder"]
 
@@ -25,6 +30,8 @@ _KEEP_HISTORY: Final = {
     "delta.deletedFileRetentionDuration": _FOREVER,
     "delta.enableExpiredLogCleanup": "false",
 }
+
+_LOGGED: Final = re.compile(r"\d{20}\.(json|checkpoint\..*parquet|checkpoint\.parquet|crc)|_last_checkpoint")
 
 _METADATA_KEY: Final = "marketloop"
 
@@ -62,8 +69,9 @@ class DeltaFolder:
         if table is None:
             return pl.DataFrame(schema={name: self.schema[name] for name in names})
         with self._explained("read"):
-            self._check_files(table)
-            frame = pl.scan_delta(table)
+            files = self._check_files(table)
+            # Not `scan_delta`: it takes the table's address for a path, and a folder "My models" is not found.
+            frame = pl.scan_parquet(files, glob=False) if files else pl.LazyFrame(schema=self.schema)
             frame = frame if keep is None else frame.filter(keep)
             return frame.select(pl.col(name).cast(self.schema[name]) for name in names).collect()
 
@@ -92,19 +100,20 @@ class DeltaFolder:
         """
         if base is not None and rows.is_empty():
             return base
-        with self._explained("write"):
+        with self._explained("write"), self._alone():
             self._commit(rows.select(*self.schema), keys if not inserts_only else (), base, _properties(metadata))
             return self._compacted(metadata)
 
     def replace(self, rows: pl.DataFrame, *, base: int | None) -> int:
         """Replace the whole content of version `base` in one commit; return the version."""
-        with self._explained("write"):
+        with self._explained("write"), self._alone():
             properties, content = _properties({}), rows.select(*self.schema)
             if base is None:
                 self._create(content, properties)
             else:
                 table = DeltaTable(str(self.path), version=base)
-                write_deltalake(table, content, mode="overwrite", commit_properties=properties)
+                with step("table.commit"):
+                    write_deltalake(table, content, mode="overwrite", commit_properties=properties)
             return int(DeltaTable(str(self.path)).version())
 
     def metadata(self, version: int | None = None) -> dict[str, Any]:
@@ -120,9 +129,41 @@ class DeltaFolder:
             found: dict[str, Any] = json.loads(commits[back].get(_METADATA_KEY, "{}"))
             return found
 
+    def strays(self) -> tuple[Path, ...]:
+        """Return the files that no version of the table names: processes that died while writing have left them."""
+        log = self.path / "_delta_log"
+        named = {self.path / name for commit in log.glob("*.json") for name in _added(commit)}
+        rows = (path for path in self.path.glob("*") if path.is_file() and path not in named)
+        commits = (path for path in log.glob("*") if not _LOGGED.fullmatch(path.name))
+        return (*sorted(rows), *sorted(commits))
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let one process at a time write, and delete what one that died while writing has left.
+
+        The lock file says whether a write was begun and never ended; only then the files are compared with the log.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with (self.path.parent / f".{self.path.name}.lock").open("a+b", buffering=0) as file:
+            try:
+                lock(file, wait=False)
+            except (BlockingIOError, PermissionError) as error:
+                raise FailedError(f'another process is writing to "{self.path}": run the command again') from error
+            except OSError:  # files cannot be locked there: nothing is known of other writers, so nothing is deleted
+                yield
+                return
+            file.seek(0)
+            if file.read(1):
+                for path in self.strays():
+                    delete(path)
+            else:
+                file.write(b"1")
+            yield
+            file.truncate(0)
+
     def _table(self, version: int | None = None) -> DeltaTable | None:
         with self._explained("read"):
-            if not (self.path / "_delta_log").is_dir():
+            if not any((self.path / "_delta_log").glob("*.json")):
                 if version is not None:
                     raise UsageError(f'"{self.path}" has no version {version}: it is empty; run `marketloop collect`')
                 return None
@@ -137,32 +178,37 @@ class DeltaFolder:
         if base is None:
             self._create(rows, properties)
         elif keys:
-            _upsert(DeltaTable(str(self.path), version=base), rows, keys, properties)
+            with step("table.commit"):
+                _upsert(DeltaTable(str(self.path), version=base), rows, keys, properties)
         else:
             table = DeltaTable(str(self.path), version=base)
-            write_deltalake(table, rows, mode="append", commit_properties=properties)
+            with step("table.commit"):
+                write_deltalake(table, rows, mode="append", commit_properties=properties)
 
     def _create(self, rows: pl.DataFrame, properties: CommitProperties) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_deltalake(str(self.path), rows, mode="error", configuration=_KEEP_HISTORY, commit_properties=properties)
+        with step("table.commit"):
+            write_deltalake(
+                str(self.path), rows, mode="error", configuration=_KEEP_HISTORY, commit_properties=properties
+            )
 
     def _compacted(self, metadata: Mapping[str, Any]) -> int:
         table = DeltaTable(str(self.path))
         if len(table.file_uris()) > _FILES_BEFORE_COMPACTION:
             # The rows are in already; small files can be joined another time.
-            with suppress(CommitFailedError):
+            with suppress(CommitFailedError), step("table.commit"):
                 table.optimize.compact(commit_properties=_properties(metadata))
         return int(table.version())
 
-    def _check_files(self, table: DeltaTable) -> None:
-        """Compare the sizes of the files with those in the log: reading half a file can panic."""
+    def _check_files(self, table: DeltaTable) -> list[Path]:
+        """Return the files of a version, their sizes compared with those in the log: reading half a file can panic."""
         added = pl.DataFrame(table.get_add_actions(flatten=True))
-        for name, size in added.select("path", "size_bytes").iter_rows():
-            file = self.path / name
+        files = [(self.path / unquote(name), size) for name, size in added.select("path", "size_bytes").iter_rows()]
+        for file, size in files:
             found = file.stat().st_size if file.is_file() else None
             if found != size:
                 state = "is missing" if found is None else f"has {found} bytes instead of {size}"
-                raise OSError(f"{name} {state}")
+                raise OSError(f"{file.name} {state}")
+        return [file for file, _ in files]
 
     @contextmanager
     def _explained(self, deed: str) -> Iterator[None]:
@@ -170,6 +216,13 @@ class DeltaFolder:
             yield
         except (DeltaError, OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             raise FailedError(f'cannot {deed} the table "{self.path}": {_cause(error)}') from error
+
+
+def _added(commit: Path) -> Iterator[str]:
+    """Yield the names of the files that a commit adds to the table."""
+    for line in commit.read_text(encoding="utf-8").splitlines():
+        if '"add"' in line and (added := json.loads(line).get("add")):
+            yield unquote(added["path"])
 
 
 def _upsert(table: DeltaTable, rows: pl.DataFrame, keys: Sequence[str], properties: CommitProperties) -> None:

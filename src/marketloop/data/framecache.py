@@ -13,7 +13,7 @@ from typing import Final
 import polars as pl
 
 from marketloop.core.errors import UsageError
-from marketloop.runtime.files import ensure_folder, write_atomic
+from marketloop.runtime.files import delete, ensure_folder, write_atomic
 
 __all__ = ["FrameCache"]
 
@@ -71,7 +71,7 @@ class FrameCache:
         content = body.getvalue()
         write_atomic(path, hashlib.sha256(content).digest() + content)
         for old in self._oldest_first()[: -self.keep]:
-            old.unlink(missing_ok=True)
+            delete(old)
 
     def _oldest_first(self) -> list[Path]:
         found = []

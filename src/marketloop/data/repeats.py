@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,7 +11,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from polars import col
-from scipy.spatial import KDTree
 
 __all__ = ["Repeat", "repeated_bars"]
 
@@ -90,7 +90,8 @@ def _pairs(moves: Floats, starts: Rows) -> tuple[Rows, Rows]:
     closes = moves[:, 3]
     few = closes[starts[:, None] + np.arange(0, RUN, 2)]
     asked = np.flatnonzero(starts % RUN == 0)
-    near = KDTree(few).query_ball_point(few[asked], CLOSE_ENOUGH, p=np.inf)
+    tree = importlib.import_module("scipy.spatial").KDTree  # most collections bring too little to look for
+    near = tree(few).query_ball_point(few[asked], CLOSE_ENOUGH, p=np.inf)
     count = np.fromiter((len(found) for found in near), np.int64, len(near))
     a = starts[np.repeat(asked, count)]
     b = starts[np.fromiter((k for found in near for k in found), np.int64, int(count.sum()))]

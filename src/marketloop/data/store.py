@@ -187,6 +187,11 @@ class DeltaBarStore:
         """Return ``ticker, sector``, sorted."""
         return self._sectors.read(version=version).sort("ticker", "sector")
 
+    def strays(self) -> tuple[Path, ...]:
+        """Return the files that processes left which died while writing; the next write to their table deletes them."""
+        tables = (self._bars, self._quarantine, self._series, self._sectors, self._asked)
+        return tuple(path for table in tables for path in table.strays())
+
     def asked(self) -> dict[str, dt.date]:
         """Return from which day on each ticker was asked for; a ticker's history need not begin there."""
         earliest = self._asked.read().group_by("ticker").agg(pl.col("first").min())

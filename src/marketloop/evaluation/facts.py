@@ -96,11 +96,26 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class ChampionFacts:
-    """The champion as the gate sees it; `trained_through` is the last session whose close it knew."""
+    """The champion as the gate sees it.
+
+    Parameters
+    ----------
+    version : int
+    provisional : bool
+    trained_through : int
+        Last session whose close it knew.
+    returned : int, optional
+        Newest session that was known when it came back by a rollback: what spoke against it until then has been heard.
+    """
 
     version: int
     provisional: bool
     trained_through: int
+    returned: int | None = None
+
+    def age(self, session: int) -> int:
+        """Return for how many sessions it has been right to leave it as it is: since its training, or its return."""
+        return session - max(self.trained_through, self.returned or self.trained_through)
 
 
 @dataclass(frozen=True, slots=True)

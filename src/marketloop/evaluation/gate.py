@@ -118,7 +118,10 @@ def _first(slot: Slot, skill: Check) -> _Word:
 def _against_provisional(
     slot: Slot, champion: ChampionFacts, evidence: Evidence, policy: GatePolicy, skill: Check
 ) -> _Word:
-    age = evidence.session - champion.trained_through
+    age = champion.age(evidence.session)
+    if slot.proven and champion.returned is not None and age < policy.min_pair_sessions:
+        text = f"version {champion.version} came back by a rollback {age} sessions ago"
+        return _Word("refused", "not_better", f"{text}; it is replaced from {policy.min_pair_sessions}")
     if slot.proven:
         text = f"skill shown ({skill.detail}); replaces provisional version {champion.version}"
         return _Word("promoted", "superior", text)
@@ -131,7 +134,7 @@ def _against_provisional(
 def _against_proven(
     slot: Slot, champion: ChampionFacts, evidence: Evidence, policy: GatePolicy, *, pair: Pair, skill: Check
 ) -> _Word:
-    age = evidence.session - champion.trained_through
+    age = champion.age(evidence.session)
     served = f"version {champion.version}"
     figures = f"z {shown(pair.z)}, needs {shown(pair.boundary)}"
     if slot.proven and pair.better:

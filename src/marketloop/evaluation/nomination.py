@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 from marketloop.core.catalog import Family, Learner, Recipe
 from marketloop.core.errors import FailedError
@@ -218,7 +218,7 @@ def _lead(own: Mapping[int, float], other: Mapping[int, float]) -> tuple[float, 
         return 0.0, np.inf
     difference = np.array([own[number] - other[number] for number in common])
     error = float(difference.std(ddof=1) / np.sqrt(len(common)))
-    return float(difference.mean()), error * float(stats.t.ppf(ONE_ERROR, len(common) - 1))
+    return float(difference.mean()), error * float(stdtrit(len(common) - 1, ONE_ERROR))
 
 
 def comparison(folds: Iterable[FoldRecord]) -> dict[str, float]:

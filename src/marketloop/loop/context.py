@@ -17,7 +17,15 @@ from marketloop.data.context import build_context, with_known_at
 from marketloop.data.sources.series import context_series_from_files, sector_series
 from marketloop.loop.house import House
 
-__all__ = ["Market", "MissingContextError", "index_market", "market_of", "sessions_around"]
+__all__ = [
+    "Market",
+    "MissingContextError",
+    "index_market",
+    "market_of",
+    "newest_index",
+    "sessions_around",
+    "tickers_read",
+]
 
 BEFORE = dt.timedelta(days=450)
 AFTER = dt.timedelta(days=30)
@@ -67,7 +75,7 @@ def market_of(house: House, bars: pl.DataFrame) -> Market:
         series |= sector_series(_inside(house, asked.sector_etfs))
     sectors = house.store.sectors() if asked.sectors is None else _sectors(_inside(house, asked.sectors))
     context = build_context(series, sectors, sessions=sessions, close_utc=_closes(sessions))
-    return Market(sessions, context, _fingerprint(context), _tickers_read(house))
+    return Market(sessions, context, _fingerprint(context), tickers_read(house))
 
 
 def index_market(house: House, bars: pl.DataFrame) -> Market:
@@ -91,7 +99,20 @@ def index_market(house: House, bars: pl.DataFrame) -> Market:
     newest = _newest(index, closes, house.clock.now())
     seen = context.market.filter(pl.col("date") <= newest, pl.col("spx").is_not_null().cum_max())
     context = replace(context, market=seen)
-    return Market(sessions, context, _fingerprint(context), _tickers_read(house))
+    return Market(sessions, context, _fingerprint(context), tickers_read(house))
+
+
+def newest_index(house: House) -> dt.date | None:
+    """Return the newest day of the S&P 500 series as it lies in store or file, None where there is none."""
+    wanted = house.settings.context.spx
+    if wanted is None:
+        series = house.store.series().get("spx")
+    elif _is_file(wanted):
+        series = context_series_from_files({"spx": _inside(house, wanted)})["spx"]
+    else:
+        series = house.store.read(tickers=[wanted])
+    last = None if series is None else series["date"].max()
+    return last if isinstance(last, dt.date) else None
 
 
 def _newest(index: pl.DataFrame, closes: pl.DataFrame, now: dt.datetime) -> dt.date:
@@ -139,7 +160,8 @@ def _closes(sessions: Sessions) -> pl.DataFrame:
     return load_closes(sessions.calendar, days[0], days[-1])
 
 
-def _tickers_read(house: House) -> tuple[str, ...]:
+def tickers_read(house: House) -> tuple[str, ...]:
+    """Return the stored tickers that ``[context]`` reads as series; they are not traded."""
     asked = (getattr(house.settings.context, column) for column in CONTEXT_COLUMNS)
     return tuple(name for name in asked if name is not None and not _is_file(name))
 

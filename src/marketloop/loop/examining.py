@@ -27,14 +27,15 @@ from marketloop.labels import RETURN
 from marketloop.loop.checks import hard_checks
 from marketloop.loop.house import House, enabled_families
 from marketloop.loop.pairing import against_champion, continuity, training_scale
-from marketloop.loop.preparing import Prepared, gate_policy
+from marketloop.loop.policy import gate_policy
+from marketloop.loop.preparing import Prepared
 from marketloop.loop.streams import append_stream, gate_slot, keep_look, open_stored, since
-from marketloop.loop.training import check_enough, manifest_of
+from marketloop.loop.training import check_enough, manifest_of, origin_of
 from marketloop.loop.trials import trial_evidence
 from marketloop.registry import Candidate
 from marketloop.runtime.logging import get_logger
 from marketloop.runtime.parallel import threaded_map
-from marketloop.state import Slot
+from marketloop.state import Slot, champions
 from marketloop.state.champions import Champion
 from marketloop.state.streams import Stream as StreamRow
 
@@ -101,6 +102,7 @@ def make_candidate(house: House, spec: StreamSpec, prepared: Prepared, *, tell: 
         spec,
         prepared,
         {
+            **origin_of(house, prepared),
             "stream_id": row.id,
             "score_scale": training_scale(prepared, spec, fitted),
             "prediction_interval": _interval(stream, spec, prepared),
@@ -141,20 +143,22 @@ def examine_candidate(house: House, made: Made, *, leak: Check, tell: Telling) -
     added = _added_checks(house, card)
     hard = (*hard, *(check for check in added if check.hard))
     tell("examining", 1, 2)
-    champion = house.registry.champion(made.slot)
+    with house.state.read() as db:
+        ledger = champions.history(db, made.slot)
+    champion, returned = next(iter(ledger), None), champions.returned(ledger)
     session = prepared.panel.last
     evidence = Evidence(
         session=session,
         x=card.x,
         hard=hard,
         continuity=continuity(prepared, spec, stream, made.fitted),
-        d=_difference(house, made, champion, card),
+        d=_difference(house, made, champion, card, returned=returned),
         overlap=card.overlap,
         statistic="ic1" if card.statistic == "rank_ic" else "gain",
     )
     before = gate_slot(house, made.slot, made.row, session=session)
     policy = gate_policy(house.settings, spec.family.name, families=len(enabled_families(house)))
-    verdict = examine(before, _facts(champion), evidence, policy)
+    verdict = examine(before, _facts(champion, returned), evidence, policy)
     keep_look(house, made.slot, made.row, verdict.slot, verdict.record)
     earned = stream_returns(stream, prepared.panel, spec.label.horizon)
     trials = trial_evidence(house, made.slot, earned.value)
@@ -187,13 +191,15 @@ def _added_checks(house: House, card: Scorecard) -> tuple[Check, ...]:
     return tuple(found)
 
 
-def _difference(house: House, made: Made, champion: Champion | None, card: Scorecard) -> SessionSeries | None:
+def _difference(
+    house: House, made: Made, champion: Champion | None, card: Scorecard, *, returned: int | None
+) -> SessionSeries | None:
     """Compare with a proven champion; one that cannot be asked any more is compared on no session, and it is said."""
     if champion is None or champion.status == "provisional":
         return None
     x = card.x if card.statistic == "rank_ic" else log_probability(made.stream.scores, made.prepared.matrix)
     try:
-        return against_champion(house, made.prepared, made.spec, made.row.id, champion, x)
+        return against_champion(house, made.prepared, made.spec, made.row.id, champion, x, returned=returned)
     except MarketLoopError as error:
         get_logger("loop").warning("the champion cannot be compared", version=champion.version, reason=str(error))
         return None
@@ -226,8 +232,8 @@ def _finite(figures: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in figures.items() if np.isfinite(value)}
 
 
-def _facts(champion: Champion | None) -> ChampionFacts | None:
+def _facts(champion: Champion | None, returned: int | None) -> ChampionFacts | None:
     if champion is None:
         return None
     through = champion.trained_through if champion.trained_through is not None else champion.session or 0
-    return ChampionFacts(champion.version, champion.status == "provisional", through)
+    return ChampionFacts(champion.version, champion.status == "provisional", through, returned)

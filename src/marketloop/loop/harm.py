@@ -8,16 +8,15 @@ import numpy as np
 import polars as pl
 
 from marketloop.core.errors import MarketLoopError
-from marketloop.dataset import newest_rows
 from marketloop.evaluation.harm import HarmFinding, harm, harm_terms
 from marketloop.evaluation.rank_ic import SessionSeries
-from marketloop.evaluation.scorecard import SignalRule
 from marketloop.evaluation.stream import StreamSpec
 from marketloop.loop.flight import Flight
 from marketloop.loop.house import House
 from marketloop.loop.pairing import frozen_scores, series_of
-from marketloop.loop.preparing import Prepared, gate_policy
-from marketloop.loop.scoring import board, output_of
+from marketloop.loop.policy import gate_policy
+from marketloop.loop.preparing import Prepared
+from marketloop.loop.scoring import served_board
 from marketloop.registry import Demotion
 from marketloop.runtime.logging import get_logger
 from marketloop.state import Slot, champions
@@ -118,17 +117,7 @@ def reign_of(history: tuple[Champion, ...]) -> list[Champion]:
 
 def _hold(house: House, prepared: Prepared, champion: Champion) -> None:
     """Journal what the champion says of the newest session, every signal HOLD."""
-    artefact = house.registry.load(champion.slot, champion.version)
-    recipe = house.catalog.recipe(str(artefact.manifest["recipe"]))
-    rows = newest_rows(prepared.matrix)
-    predictions = board(
-        output_of(recipe.from_parts(artefact.parts), recipe, tuple(artefact.manifest["features"]), rows),
-        tickers=[prepared.panel.tickers[i] for i in rows.ticker],
-        as_of=prepared.sessions.date(int(rows.session[-1])),
-        family=house.catalog.family(champion.slot.family),
-        rule=SignalRule(np.inf, -np.inf),
-        provisional=True,
-    )
+    predictions = served_board(house, champion.slot, champion.version, prepared, silent=True)
     house.registry.write_scoreboard(champion.slot, champion.version, predictions, at=house.clock.now())
 
 

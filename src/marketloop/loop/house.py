@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from marketloop.core.errors import UsageError, unknown_name
 from marketloop.core.values import StrategyConfig
 from marketloop.data.store import DeltaBarStore
 from marketloop.features import FEATURE_SETS
+from marketloop.loop.helm import open_registry, open_state
 from marketloop.loop.plugins import ALIASES, build_catalog
 from marketloop.registry import Registry, StreamFiles
 from marketloop.runtime.clock import Clock, SystemClock
@@ -59,18 +61,12 @@ class House:
     @cached_property
     def state(self) -> State:
         """The ledger and the scoreboards."""
-        url = self.settings.state.url
-        if url is not None:
-            return State.open(url)
-        return State.open(
-            f"sqlite:///{self.project.state_db}", scoreboard_url=f"sqlite:///{self.project.scoreboard_db}"
-        )
+        return open_state(self.project, self.settings)
 
     @cached_property
     def registry(self) -> Registry:
         """Artefacts and champions."""
-        topics = ("mlflow",) if self.settings.tracking.enabled else ()
-        return Registry(self.project.models / "registry", self.state, topics)
+        return open_registry(self.project, self.settings, self.state)
 
     @cached_property
     def stream_files(self) -> StreamFiles:
@@ -141,4 +137,6 @@ def open_house(
     settings = load_settings(root, environ=os.environ if environ is None else environ, flags=flags or {})
     catalog = build_catalog(settings.strategy.config, settings.plugins, root)
     _check_names(settings, catalog)
+    if any(section.schedule is not None for section in settings.family.values()):
+        importlib.import_module("marketloop.loop.schedules").check_schedules(settings)
     return House(Project(root or Path.cwd()), settings, catalog, clock or SystemClock())

@@ -8,14 +8,11 @@ from typing import Any
 from marketloop.core.errors import unknown_name
 from marketloop.loop.house import House
 from marketloop.registry.documents import champion_document, models_document
+from marketloop.state.versions import MAIN_FIGURES
 
 __all__ = ["MAIN_FIGURE", "champions", "models"]
 
-MAIN_FIGURE = "rank_ic"
-"""The out-of-sample figure by which a version is called the best of its family."""
-
-NO_ORDER_FIGURE = "roc_auc"
-"""The same where there are too few tickers for a rank IC, or only one row per session."""
+MAIN_FIGURE, NO_ORDER_FIGURE = MAIN_FIGURES
 
 SMALLER_IS_BETTER = frozenset({"log_loss", "brier"})
 OWN = ("version", "trained_at")

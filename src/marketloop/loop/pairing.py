@@ -21,7 +21,7 @@ from marketloop.loop.scoring import output_of
 from marketloop.loop.streams import stored_scores
 from marketloop.state.champions import Champion
 
-__all__ = ["against_champion", "continuity", "frozen_scores", "series_of", "training_scale"]
+__all__ = ["against_champion", "continuity", "frozen_scores", "measured", "series_of", "training_scale"]
 
 CONTINUITY_SESSIONS = 20
 Array = NDArray[np.float64]
@@ -67,17 +67,28 @@ def training_scale(prepared: Prepared, spec: StreamSpec, fitted: Fitted) -> dict
 
 
 def against_champion(
-    house: House, prepared: Prepared, spec: StreamSpec, stream_id: str, champion: Champion, own: SessionSeries
+    house: House,
+    prepared: Prepared,
+    spec: StreamSpec,
+    stream_id: str,
+    champion: Champion,
+    own: SessionSeries,
+    *,
+    returned: int | None = None,
 ) -> SessionSeries:
     """Return what the stream has over the champion, on sessions that the champion has not seen (GATE.md, G3).
 
     After the champion's last label it is the frozen champion itself that is compared. When another recipe made it,
-    the difference to *its* stream goes before, on the sessions until then: both sides of that were out of sample.
+    the difference to *its* stream goes before, on the sessions until then: both sides of that were out of sample. A
+    champion that came back by a rollback is compared on later sessions only: those before have had their say, and
+    would undo the rollback the next night.
 
     Parameters
     ----------
     own : SessionSeries
         Of the stream: x, or for a family measured by log loss its `log_probability`, so that the baselines cancel.
+    returned : int, optional
+        Newest session that was known when the champion came back by a rollback (`champions.returned`).
 
     Raises
     ------
@@ -88,16 +99,18 @@ def against_champion(
     if through is None:
         return SessionSeries(np.zeros(0, np.int32), np.zeros(0))
     horizon, last = spec.label.horizon, prepared.panel.last
-    frozen = _measured(prepared, spec, frozen_scores(house, prepared, spec, champion, last=last))
-    after = own.minus(frozen).between(through + horizon + 1, last)
+    frozen = measured(prepared, spec, frozen_scores(house, prepared, spec, champion, last=last))
+    heard = prepared.panel.first - 1 if returned is None else returned
+    after = own.minus(frozen).between(max(through + horizon, heard) + 1, last)
     if champion.stream_id is None or champion.stream_id == stream_id:
         return after
-    theirs = _measured(prepared, spec, stored_scores(house, champion.stream_id))
-    before = own.minus(theirs).between(prepared.panel.first, through + horizon)
+    theirs = measured(prepared, spec, stored_scores(house, champion.stream_id))
+    before = own.minus(theirs).between(heard + 1, through + horizon)
     return SessionSeries(np.concatenate([before.session, after.session]), np.concatenate([before.value, after.value]))
 
 
-def _measured(prepared: Prepared, spec: StreamSpec, scores: pl.DataFrame) -> SessionSeries:
+def measured(prepared: Prepared, spec: StreamSpec, scores: pl.DataFrame) -> SessionSeries:
+    """Return what differences between two models are taken of: x, or log probabilities, whose baselines cancel."""
     if spec.family.statistic == "log_loss":
         return log_probability(scores, prepared.matrix)
     return series_of(prepared, spec, scores)

@@ -17,7 +17,6 @@ from marketloop.core.errors import MarketLoopError, UsageError, unknown_name
 from marketloop.core.values import Context, Matrix, Sessions
 from marketloop.data.framecache import FrameCache
 from marketloop.dataset import LabelSpec, assemble
-from marketloop.evaluation.gate import GatePolicy
 from marketloop.evaluation.nomination import Contender
 from marketloop.evaluation.stream import StreamSpec
 from marketloop.features import (
@@ -37,7 +36,6 @@ from marketloop.loop.market_rows import market_rows
 from marketloop.loop.plugins import ALIASES
 from marketloop.models import checked_parameters
 from marketloop.runtime.logging import get_logger
-from marketloop.runtime.settings import Settings
 
 __all__ = [
     "Choices",
@@ -46,7 +44,6 @@ __all__ = [
     "complete_sessions",
     "features_key",
     "floor_names",
-    "gate_policy",
     "named_features",
     "prepare",
     "prepare_features",
@@ -313,22 +310,6 @@ def floor_names(house: House, family: str) -> Mapping[str, float]:
         if name not in FLOOR_FIGURES:
             raise unknown_name("figure in [gate] floors", name, FLOOR_FIGURES)
     return floors
-
-
-def gate_policy(settings: Settings, family: str, *, families: int = 1) -> GatePolicy:
-    """Return the gate's numbers for `family`; with ``alpha_scope = "project"`` alpha is shared by the `families`."""
-    gate = settings.gate_for(family)
-    share = families if gate.alpha_scope == "project" else 1
-    return GatePolicy(
-        alpha_skill=gate.alpha_skill / share,
-        alpha_better=gate.alpha_better,
-        min_skill_sessions=gate.min_skill_sessions,
-        min_pair_sessions=gate.min_pair_sessions,
-        refresh_age=settings.family_section(family).max_age or gate.refresh_age,
-        z_refresh=gate.z_refresh,
-        harm_window=gate.harm_window,
-        z_harm=gate.z_harm,
-    )
 
 
 def _contenders(house: House, family: Family, names: Sequence[str], params: Mapping[str, Any]) -> tuple[Contender, ...]:

@@ -63,4 +63,4 @@ def rank(house: House, *, family: str = FAMILY, top: int | None = None) -> Ranki
         raise UsageError(f"{family} speaks of the market as a whole and orders no tickers; expected e.g. {FAMILY}")
     if top is not None and top < 1:
         raise UsageError(f"top {top}: expected at least 1 ticker")
-    return Ranking(predict(house, family=family), top)
+    return Ranking(predict(house, family=family, champion_alone=True), top)

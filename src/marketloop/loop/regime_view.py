@@ -117,7 +117,7 @@ def regime_view(house: House, *, lookback: int | None = None) -> RegimeView:
 
 def _said(house: House, lookback: int | None) -> tuple[RegimeView, str]:
     """Return what the champion says and what is known of it, and the name of the features that it reads."""
-    answers = predict(house, family=REGIME_FAMILY)
+    answers = predict(house, family=REGIME_FAMILY, champion_alone=True)
     champion = answers.champion
     manifest = house.registry.load(champion.slot, champion.version).manifest
     feature_set = str(manifest["feature_set"])

@@ -26,7 +26,7 @@ from marketloop.loop.validating import Validation, validate
 from marketloop.registry.documents import models_document
 from marketloop.reports.evidence import Nominee, VersionEvidence
 from marketloop.reports.version import version_report
-from marketloop.runtime.files import ensure_folder, write_atomic
+from marketloop.runtime.files import delete, ensure_folder, write_atomic
 from marketloop.runtime.logging import get_logger
 from marketloop.state import Slot, streams
 from marketloop.state.streams import Block as StoredBlock
@@ -113,7 +113,7 @@ def forget_old(house: House, slot: Slot) -> None:
     name = re.compile(re.escape(_stem(slot)) + r"_v(\d+)\.html")
     found = [(int(match[1]), path) for path in house.project.reports.iterdir() if (match := name.fullmatch(path.name))]
     for _, path in sorted(found)[:-KEPT]:
-        path.unlink(missing_ok=True)
+        delete(path)
 
 
 def _stored_course(house: House, found: Validation) -> _Course | None:

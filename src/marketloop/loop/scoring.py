@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 
 from marketloop.core.catalog import Family, Learner, Recipe
 from marketloop.core.values import Matrix
-from marketloop.dataset import with_ranks
+from marketloop.dataset import newest_rows, with_ranks
 from marketloop.evaluation.scorecard import SignalRule
 from marketloop.labels import Panel
+from marketloop.loop.house import House
+from marketloop.loop.preparing import Prepared
+from marketloop.state import Slot
 from marketloop.state.scoreboards import Prediction
 
-__all__ = ["abstains", "board", "interval_reach", "output_of"]
+__all__ = ["abstains", "board", "interval_reach", "output_of", "served_board"]
 
 
 def output_of(learner: Learner, recipe: Recipe, names: Sequence[str], rows: Matrix) -> NDArray[np.float64]:
@@ -83,3 +86,33 @@ def board(
             )
         )
     return tuple(predictions)
+
+
+def served_board(house: House, slot: Slot, version: int, prepared: Prepared, *, silent: bool) -> tuple[Prediction, ...]:
+    """Return what a kept version says of the newest session, by the signal rule that it was kept with.
+
+    Parameters
+    ----------
+    silent : bool
+        Whether every signal is HOLD: the version is, or becomes, provisional.
+
+    Raises
+    ------
+    MarketLoopError
+        The version cannot be read or asked any more.
+    """
+    artefact = house.registry.load(slot, version)
+    manifest, rows = artefact.manifest, newest_rows(prepared.matrix)
+    recipe = house.catalog.recipe(str(manifest["recipe"]))
+    signal = manifest.get("signal") or {}
+    buy, sell = signal.get("buy_from"), signal.get("sell_to")
+    return board(
+        output_of(recipe.from_parts(artefact.parts), recipe, tuple(manifest["features"]), rows),
+        tickers=[prepared.panel.tickers[i] for i in rows.ticker],
+        as_of=prepared.sessions.date(int(rows.session[-1])),
+        family=house.catalog.family(slot.family),
+        rule=SignalRule(np.inf if buy is None else float(buy), -np.inf if sell is None else float(sell)),
+        provisional=silent,
+        confidence=house.settings.family_section(slot.family).confidence,
+        reach=interval_reach(manifest, rows, prepared.panel),
+    )

@@ -25,7 +25,7 @@ from marketloop.loop.shares import class_shares, never_seen, one_sided, regime_s
 from marketloop.loop.tuned import with_tuned
 from marketloop.registry import Candidate
 
-__all__ = ["HoldoutTable", "Trained", "check_enough", "holdout_table", "manifest_of", "train_family"]
+__all__ = ["HoldoutTable", "Trained", "check_enough", "holdout_table", "manifest_of", "origin_of", "train_family"]
 
 Progress = Callable[[int, int], None]
 
@@ -110,7 +110,7 @@ def train_family(
     candidate = house.registry.write_candidate(
         slot,
         parts=fitted.learner.parts(),
-        manifest=manifest_of(fitted, spec, prepared),
+        manifest=manifest_of(fitted, spec, prepared, origin_of(house, prepared, sample_size=choices.sample_size)),
         at=house.clock.now(),
     )
     house.registry.examined(
@@ -240,6 +240,17 @@ def manifest_of(
         "matrix": prepared.matrix.fingerprint,
         "importance": top_importance(fitted),
         **(extra or {}),
+    }
+
+
+def origin_of(house: House, prepared: Prepared, *, sample_size: float = 1.0) -> dict[str, Any]:
+    """Return where the rows came from, so that `rebuild` finds them again: for the manifest, beside `manifest_of`."""
+    return {
+        "tables": house.store.versions(),
+        "context": prepared.market.fingerprint,
+        "plugins": house.catalog.fingerprint,
+        "fill": house.settings.features.fill,
+        "sample_size": sample_size,
     }
 
 

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from marketloop.core.errors import FailedError, UsageError
 from marketloop.registry.disk import digest, make_folder, put_in_place, read_verified, safe_name, write_synced
-from marketloop.registry.faults import point
 from marketloop.state import Slot
 from marketloop.state.columns import encode
 
@@ -97,13 +96,12 @@ def write(root: Path, slot: Slot, version: int, *, parts: Mapping[str, bytes], a
     """
     beside, path = root / partial_of(slot, version), root / folder_of(slot, version)
     make_folder(beside)
-    point("candidate.folder.made")
     for name, content in sorted(parts.items()):
-        write_synced(beside / name, content, name="candidate.file")
+        write_synced(beside / name, content)
     files = {name: {"sha256": digest(content), "size": len(content)} for name, content in parts.items()}
     manifest = encode({**about, "files": files}).encode()
-    write_synced(beside / MANIFEST, manifest, name="candidate.manifest")
-    put_in_place(beside, path, name="candidate")
+    write_synced(beside / MANIFEST, manifest)
+    put_in_place(beside, path)
     return digest(manifest)
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from marketloop.registry.artefacts import folder_of, partial_of
-from marketloop.registry.disk import remove
-from marketloop.registry.faults import point
+from marketloop.runtime.files import delete
 from marketloop.state import State, this_process, versions
 from marketloop.state.versions import Version
 
@@ -49,13 +48,11 @@ def recover(root: Path, state: State) -> Recovered:
     kept = _kept(rows, dead)
     orphans = tuple(path for path in folders if path not in kept)
     for path in orphans:
-        remove(root / path)
-        point("recover.deleted")
+        delete(root / path)
     if dead:
         with state.write() as db:
             for row in dead:
                 versions.mark(db, row.slot, row.version, "abandoned")
-        point("recover.committed")
     return Recovered(tuple(f"{row.slot} v{row.version}" for row in dead), orphans)
 
 

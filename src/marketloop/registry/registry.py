@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from marketloop.core.errors import MarketLoopError, RefusedError, UsageError
-from marketloop.registry import artefacts, recovery
+from marketloop.registry import artefacts, recovery, retention, standing
 from marketloop.registry.artefacts import Artefact
 from marketloop.registry.demotion import Demotion, demote
-from marketloop.registry.disk import remove
-from marketloop.registry.faults import point
 from marketloop.registry.ruling import Ruling
+from marketloop.registry.standing import Back
+from marketloop.runtime.files import delete
 from marketloop.state import (
     Connection,
     Slot,
@@ -25,7 +25,6 @@ from marketloop.state import (
     lease,
     outbox,
     scoreboards,
-    skill,
     this_process,
     versions,
 )
@@ -97,17 +96,14 @@ class Registry:
         artefacts.check_input(parts, manifest)
         with self.state.write() as db:
             reserved = versions.allocate(db, slot, process=this_process(), at=at)
-        point("candidate.allocated")
         about = artefacts.describe(slot, reserved.version, manifest, at=at)
         try:
             sha256 = artefacts.write(self.root, slot, reserved.version, parts=parts, about=about)
             with self.state.write() as db:
                 versions.complete(db, _filled(reserved, about, sha256))
-                point("candidate.row.written")
         except BaseException:
             self._abandon(reserved)
             raise
-        point("candidate.row.committed")
         path = self.root / artefacts.folder_of(slot, reserved.version)
         return Candidate(slot, reserved.version, path, sha256)
 
@@ -141,17 +137,12 @@ class Registry:
         with self.state.write() as db:
             versions.examined(db, slot, version, metrics=metrics, baseline=baseline, scorecard=scorecard)
             self._tell(db, slot, version, what="examined", at=at)
-            point("examined.written")
-        point("examined.committed")
 
     def write_scoreboard(self, slot: Slot, version: int, predictions: Iterable[Prediction], *, at: datetime) -> int:
         """Journal what a version says of every ticker, durably, before it is served; return how many are new."""
-        with self.state.scores.write() as db:
+        with self.state.write_scores() as db:
             written = scoreboards.write(db, slot, version, predictions, at=at)
-            point("scoreboard.written")
-        point("scoreboard.committed")
         self.state.scores.sync()
-        point("scoreboard.synced")
         return written
 
     def promote(
@@ -176,20 +167,15 @@ class Registry:
         if not ruling.is_served:
             raise UsageError(f'verdict "{ruling.verdict}" promotes nothing; use refuse')
         manifest = self.load(slot, version).manifest
-        point("promote.verified")
         with self.state.write() as db:
             lease.check(db, held)
-            _check_pin(db, slot)
+            standing.check_pin(db, slot)
             row = versions.require(db, slot, version)
             decision = decisions.record(db, ruling.decision(slot, version, at))
-            point("promote.decision.written")
             entry = _entry(row, manifest, ruling, decision, at)
             champion = champions.append(db, entry, expected=expected)
             versions.ruled(db, slot, version, ruling.verdict)
-            point("promote.champion.written")
             self._tell(db, slot, version, what=ruling.verdict, at=at, decision=decision)
-            point("promote.outbox.written")
-        point("promote.committed")
         return champion
 
     def refuse(self, slot: Slot, version: int | None, ruling: Ruling, *, at: datetime) -> Decision:
@@ -224,30 +210,64 @@ class Registry:
             self._tell(db, slot, champion.version, what="harm", at=at, decision=decision)
         return champion
 
-    def rollback(self, slot: Slot, *, to: int | None = None, reason: str, at: datetime) -> Champion:
+    def rollback(
+        self,
+        slot: Slot,
+        *,
+        to: int | None = None,
+        reason: str | Back,
+        at: datetime,
+        expected: int | None = None,
+        held: Lease | None = None,
+    ) -> Champion:
         """Let the version before the champion, or version `to`, serve again with the status it last served in.
 
         A version whose recipe has lost its skill meanwhile comes back as provisional.
 
+        Parameters
+        ----------
+        reason : str or Back
+            Why; `Back` for a decision with numbers, or by the guard.
+        expected : int, optional
+            `Champion.entry` that was judged; by hand it is whichever serves now.
+        held : Lease, optional
+            The lease of the cycle that decided; its token is checked inside the transaction.
+
         Raises
         ------
         RefusedError
-            There is nothing to go back to, or `to` serves already or never served.
+            There is nothing to go back to, `to` serves already or never served, or the slot is pinned.
         FailedError
-            The artefact of that version is damaged, or the champion changed meanwhile.
+            The artefact of that version is damaged, the lease is lost, or the champion changed meanwhile; nothing is
+            changed.
         """
+        why = reason if isinstance(reason, Back) else Back(reason)
         with self.state.read() as db:
-            now = champions.current(db, slot)
-            target = _as_trusted_now(db, _rollback_target(db, slot, now, to))
+            now, target = standing.rollback_target(db, slot, to)
+        if expected is not None:
+            now = replace(now, entry=expected)
         self.load(slot, target.version)
         with self.state.write() as db:
-            why = f"rolled back from version {now.version if now else 0} to version {target.version}: {reason}"
-            decision = decisions.record(db, Decision(slot, target.version, "rollback", "rollback", why, at))
-            entry = replace(
-                target, action="rollback", recorded_at=at, promoted_at=at, decision_id=decision.id, pinned=False
-            )
-            champion = champions.append(db, entry, expected=now.entry if now else 0)
+            if held is not None:
+                lease.check(db, held)
+            champion, decision = standing.roll_back(db, now, target, why, at=at)
             self._tell(db, slot, target.version, what="rollback", at=at, decision=decision)
+        return champion
+
+    def pin(self, slot: Slot, *, on: bool, reason: str, at: datetime) -> Champion:
+        """Pin the slot to its champion, so that nothing replaces it and nothing is trained, or free it again.
+
+        Raises
+        ------
+        RefusedError
+            There is no champion, or it is so already.
+        """
+        with self.state.write() as db:
+            now = champions.current(db, slot)
+            if now is None:
+                raise RefusedError(f"{slot} has no champion that could be pinned; run `marketloop retrain`")
+            champion, decision = standing.pin(db, now, on=on, reason=reason, at=at)
+            self._tell(db, slot, champion.version, what="pin", at=at, decision=decision)
         return champion
 
     def champion(self, slot: Slot, *, at: datetime | None = None) -> Champion | None:
@@ -256,21 +276,11 @@ class Registry:
             return champions.current(db, slot) if at is None else champions.at(db, slot, at)
 
     def prune(self, slot: Slot, *, keep: int = 10) -> tuple[int, ...]:
-        """Delete the artefacts of all but the newest `keep` versions; never the champion or the previous one.
+        """Delete the artefacts of all but the newest `keep` versions, never of one that `retention.protected` names.
 
         Rows, decisions and figures stay; return the deleted version numbers.
         """
-        with self.state.write() as db:
-            served = {entry.version for entry in (champions.current(db, slot), champions.previous(db, slot)) if entry}
-            complete = [v for v in versions.listing(db, slot) if v.state == "complete"]
-            old = [v for v in complete[: max(0, len(complete) - keep)] if v.version not in served]
-            for version in old:
-                versions.mark(db, slot, version.version, "deleted")
-        point("prune.committed")
-        for version in old:
-            remove(self.root / version.path)
-            point("prune.deleted")
-        return tuple(version.version for version in old)
+        return retention.prune(self.root, self.state, slot, keep=keep)
 
     def recover(self) -> recovery.Recovered:
         """Remove what killed processes left; call it on start, before anything is served or trained."""
@@ -282,7 +292,7 @@ class Registry:
             versions.mark(db, reserved.slot, reserved.version, "abandoned")
         for place in (artefacts.partial_of, artefacts.folder_of):
             with suppress(MarketLoopError):
-                remove(self.root / place(reserved.slot, reserved.version))
+                delete(self.root / place(reserved.slot, reserved.version))
 
     def _tell(
         self, db: Connection, slot: Slot, version: int, *, what: str, at: datetime, decision: Decision | None = None
@@ -328,32 +338,3 @@ def _entry(row: Version, manifest: Mapping[str, Any], ruling: Ruling, decision: 
         trained_through=manifest.get("trained_through"),
         stream_id=manifest.get("stream_id"),
     )
-
-
-def _check_pin(db: Connection, slot: Slot) -> None:
-    now = champions.current(db, slot)
-    if now is not None and now.pinned:
-        raise RefusedError(f"{slot} is pinned to version {now.version}; unpin it before promoting another")
-
-
-def _as_trusted_now(db: Connection, target: Champion) -> Champion:
-    found = None if target.stream_id is None else skill.current(db, target.stream_id)
-    lost = found is not None and found.state == "lost"
-    return replace(target, status="provisional", skill_proven=False) if lost else target
-
-
-def _rollback_target(db: Connection, slot: Slot, now: Champion | None, to: int | None) -> Champion:
-    if now is None:
-        raise RefusedError(f"{slot} has no champion, so there is nothing to roll back; run `marketloop retrain`")
-    if to == now.version:
-        raise RefusedError(f"version {to} of {slot} is the champion already")
-    if to is None:
-        target = champions.previous(db, slot)
-        if target is None:
-            raise RefusedError(f"{slot} has no version before version {now.version}; name one that served once")
-        return target
-    versions.require(db, slot, to)
-    target = next((entry for entry in champions.history(db, slot) if entry.version == to), None)
-    if target is None:
-        raise RefusedError(f"version {to} of {slot} never served; promote it with `marketloop promote` instead")
-    return target

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from marketloop.core.errors import RefusedError
-from marketloop.registry.disk import digest, make_folder, put_in_place, read_verified, remove, safe_name, write_synced
+from marketloop.registry.disk import digest, make_folder, put_in_place, read_verified, safe_name, write_synced
+from marketloop.runtime.files import delete
 
 __all__ = ["StreamFiles"]
 
@@ -42,8 +43,8 @@ class StreamFiles:
             return sha256
         make_folder(target.parent)
         beside = target.with_name(f".{target.name}{_PARTIAL}")
-        write_synced(beside, content, name="stream")
-        put_in_place(beside, target, name="stream")
+        write_synced(beside, content)
+        put_in_place(beside, target)
         return sha256
 
     def get(self, path: str, sha256: str) -> bytes:
@@ -65,7 +66,7 @@ class StreamFiles:
         found = (file.relative_to(self.root).as_posix() for file in sorted(self.root.rglob("*")) if file.is_file())
         orphans = tuple(path for path in found if not _is_known(PurePosixPath(path), known))
         for path in orphans:
-            remove(self.root / path)
+            delete(self.root / path)
         return orphans
 
     def _path(self, path: str) -> Path:

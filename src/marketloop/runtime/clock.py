@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from dataclasses import dataclass
 from typing import Protocol
 
 from marketloop.core.errors import UsageError
 
-__all__ = ["Clock", "FixedClock", "SystemClock"]
+__all__ = ["Clock", "FixedClock", "SystemClock", "ticks"]
 
 
 class Clock(Protocol):
@@ -47,3 +48,11 @@ class FixedClock:
     def now(self) -> dt.datetime:
         """Return `at`, in UTC."""
         return self.at.astimezone(dt.UTC)
+
+
+def ticks() -> float:
+    """Return seconds of a clock that never jumps, the same for all processes of a host since it was started.
+
+    Only differences mean anything; time that the host spends suspended may not count.
+    """
+    return time.monotonic()

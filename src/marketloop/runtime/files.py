@@ -4,25 +4,41 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO, Final
 
 from marketloop.core.errors import FailedError, MarketLoopError, UsageError
+from marketloop.runtime.faults import is_armed, point, step
+from marketloop.runtime.locks import lock
 
-__all__ = ["disk_errors", "ensure_folder", "storage_error", "write_atomic"]
+__all__ = [
+    "delete",
+    "disk_errors",
+    "ensure_folder",
+    "fill",
+    "flush_folder",
+    "rename",
+    "storage_error",
+    "write_atomic",
+]
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _IN_THE_WAY = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR}
+_BESIDE: Final = ".marketloop-partial"
+_LEFT_BEHIND: Final = re.compile(r"\..+\.[a-z0-9_]{8}" + re.escape(_BESIDE))
 
 
 def write_atomic(path: Path, content: bytes) -> None:
     """Write `content` to `path` so that a reader sees the old file or the whole new one, also after a power cut.
 
     The bytes go to a file beside `path`, are flushed to disk, and take its place in one step; then the folder is
-    flushed too.
+    flushed too. What processes that were killed meanwhile have left beside other files of the folder is deleted.
 
     Raises
     ------
@@ -30,19 +46,49 @@ def write_atomic(path: Path, content: bytes) -> None:
         The disk is full, the folder is not writable, or something is in the way; `path` is as it was.
     """
     with disk_errors(path):
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
-        beside = Path(name)
+        _sweep(path.parent)
+        file, beside = _open_beside(path)
+        with file:
+            try:
+                fill(file.fileno(), content)
+                beside.chmod(_permissions(path))
+                if os.name == "nt":  # an open file cannot be renamed there, nor deleted by the sweep of another process
+                    file.close()
+                rename(beside, path)
+            except BaseException:
+                beside.unlink(missing_ok=True)
+                raise
+        flush_folder(path.parent)
+
+
+def fill(handle: int, content: bytes) -> None:
+    """Write all of `content` to an open file and flush it."""
+    with step("file.write"):
+        view = memoryview(content)
+        if is_armed():
+            view = _written(handle, view, len(view) // 2)
+            point("file.write.half")
+        _written(handle, view, len(view))
+    with step("file.fsync"):
+        os.fsync(handle)
+
+
+def rename(beside: Path, path: Path) -> None:
+    """Give a flushed file or folder its name, in one step, in place of a file that has it."""
+    with step("file.rename"):
+        beside.replace(path)
+
+
+def flush_folder(folder: Path) -> None:
+    """Make the names in `folder` survive a power cut."""
+    if os.name == "nt":  # folders cannot be opened there, and replace is durable enough
+        return
+    with step("folder.fsync"):
+        handle = os.open(folder, os.O_RDONLY)
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.chmod(_permissions(path))
-            beside.replace(path)
-        except BaseException:
-            beside.unlink(missing_ok=True)
-            raise
-        _flush_folder(path.parent)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def ensure_folder(path: Path) -> Path:
@@ -56,8 +102,19 @@ def ensure_folder(path: Path) -> Path:
         The disk is full or the parent is not writable.
     """
     with disk_errors(path):
-        path.mkdir(parents=True, exist_ok=True)
+        if not path.is_dir():
+            with step("folder.make"):
+                path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def delete(path: Path) -> None:
+    """Delete a file, or a folder with everything in it; a missing one is fine."""
+    with disk_errors(path), step("file.delete"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -104,11 +161,31 @@ def _permissions(path: Path) -> int:
         return 0o666 & ~mask
 
 
-def _flush_folder(folder: Path) -> None:
-    if os.name == "nt":  # folders cannot be opened there, and replace is durable enough
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _open_beside(path: Path) -> tuple[IO[bytes], Path]:
+    """Open a new file beside `path`, locked as long as it is open: an unlocked one was left by a dead process."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_BESIDE, dir=path.parent)
+        file = os.fdopen(handle, "wb", buffering=0)
+        with suppress(OSError):  # where files cannot be locked nothing is swept either
+            lock(file, wait=True)
+        if os.path.lexists(name):
+            return file, Path(name)
+        file.close()  # swept between its making and its lock
+
+
+def _sweep(folder: Path) -> None:
+    """Delete what killed processes left beside the files of `folder`."""
+    for path in folder.iterdir():
+        if not _LEFT_BEHIND.fullmatch(path.name):
+            continue
+        with suppress(OSError, MarketLoopError), path.open("rb") as file:
+            lock(file, wait=False)
+            delete(path)
+
+
+def _written(handle: int, content: memoryview, count: int) -> memoryview:
+    """Write the first `count` bytes and return the rest."""
+    left = content[:count]
+    while left:
+        left = left[os.write(handle, left) :]
+    return content[count:]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,12 +11,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from marketloop.core.errors import FailedError, RefusedError
+from marketloop.runtime.faults import step
 from marketloop.runtime.files import disk_errors, ensure_folder, write_atomic
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
+from marketloop.runtime.locks import lock, unlock
 
 __all__ = ["FileJournal", "alone"]
 
@@ -103,8 +99,9 @@ class FileJournal:
             if whole < end:
                 file.truncate(whole)
             file.seek(whole)
-            file.write(content)
-            file.flush()
+            with step("file.write"):
+                file.write(content)
+                file.flush()
 
 
 @contextmanager
@@ -121,7 +118,7 @@ def alone(path: Path, doing: str) -> Iterator[None]:
         file = path.open("a+b")
     with file:
         try:
-            _lock(file, wait=False)
+            lock(file, wait=False)
         except OSError as error:
             raise RefusedError(f"{doing} in another process already: wait until it is done") from error
         yield
@@ -129,30 +126,11 @@ def alone(path: Path, doing: str) -> Iterator[None]:
 
 @contextmanager
 def _locked(file: IO[bytes]) -> Iterator[None]:
-    _lock(file, wait=True)
+    lock(file, wait=True)
     try:
         yield
     finally:
-        _unlock(file)
-
-
-if sys.platform == "win32":
-
-    def _lock(file: IO[bytes], *, wait: bool) -> None:
-        file.seek(0)
-        msvcrt.locking(file.fileno(), msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
-
-    def _unlock(file: IO[bytes]) -> None:
-        file.seek(0)
-        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
-
-else:
-
-    def _lock(file: IO[bytes], *, wait: bool) -> None:
-        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-    def _unlock(file: IO[bytes]) -> None:
-        fcntl.flock(file, fcntl.LOCK_UN)
+        unlock(file)
 
 
 def _line(record: Mapping[str, Any]) -> bytes:

@@ -11,7 +11,7 @@ __all__ = ["redact", "redact_text"]
 HIDDEN: Final = "***"
 _SECRET_NAME = re.compile(r"(?i)(password|passwd|secret|token|api[_-]?key|authorization|cookie|credential)")
 _SECRET_KEYS: Final = frozenset({"alarms.urls"})  # an Apprise address is a secret as a whole
-_USER_IN_URL = re.compile(r"(?P<scheme>[a-zA-Z][\w+.-]*://)[^\s/@]+@")
+_USER_IN_URL = re.compile(r"(?P<scheme>[a-zA-Z][\w+.-]*://)[^\s/]+@")  # up to the last @: a password may hold one
 _ASSIGNED = re.compile(
     r"(?i)\b((?:password|passwd|secret|token|api[_-]?key|authorization)\s*[=:]\s*)(?:bearer\s+)?[^\s&,;]+"
 )

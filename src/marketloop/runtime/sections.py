@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
-from marketloop.core.values import StrategyConfig
+from marketloop.core.errors import did_you_mean
+from marketloop.core.strategy import StrategyConfig
 
 __all__ = [
     "AlarmsSection",
@@ -18,7 +22,9 @@ __all__ = [
     "FamilySection",
     "FeaturesSection",
     "GateSection",
+    "GuardSection",
     "ProjectSection",
+    "RegistrySection",
     "RetrainingSection",
     "Section",
     "ServeSection",
@@ -33,7 +39,29 @@ def _split(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _split_addresses(value: Any) -> Any:
+    """Read several addresses in one string: a comma or space separates them only before the next ``scheme://``."""
+    if not isinstance(value, str):
+        return value
+    return [part for part in re.split(r"[,\s]+(?=[\w+.-]+://)", value.strip()) if part]
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+
+
+def _zone(name: str) -> str:
+    try:
+        return ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, OSError, ValueError) as error:
+        raise PydanticCustomError("zone", "{said}", {"said": _no_zone(name)}) from error
+
+
+def _no_zone(name: str) -> str:
+    return f"expected a time zone such as America/New_York or UTC.{did_you_mean(name, available_timezones())}"
+
+
+Zone = Annotated[str, AfterValidator(_zone)]
+Addresses = Annotated[tuple[str, ...], BeforeValidator(_split_addresses)]
 
 
 class Section(BaseModel):
@@ -43,11 +71,11 @@ class Section(BaseModel):
 
 
 class ProjectSection(Section):
-    """Who the project is and on which exchange's time it lives."""
+    """Who the project is and on which exchange's time it lives; the time zone is the calendar's unless it is given."""
 
     name: str = Field(default="marketloop", min_length=1)
     calendar: str = "XNYS"
-    timezone: str = "America/New_York"
+    timezone: Zone = "America/New_York"
 
 
 class DataSection(Section):
@@ -122,11 +150,23 @@ class GateSection(Section):
     floors: dict[str, float] = {}
 
 
+class GuardSection(Section):
+    """The watch over a new champion: `window` terms after a promotion, `alpha` for all its nights together.
+
+    An `alpha` of 0.02 takes one of fifty champions back that are no worse than the one before.
+    """
+
+    enabled: bool = True
+    window: int = Field(default=63, ge=40, le=250)
+    alpha: float = Field(default=0.02, gt=0, le=0.05)
+
+
 class FamilySection(Section):
     """One family of models; what is left out follows the family's own default.
 
     `threshold` is a fraction (0.02 is 2 %), `target_days` counts sessions, `lookback` those of the market series,
-    `schedule` is a cron line in the project's time zone. `max_age` is the age in sessions from which an equal may
+    `schedule` is a cron line in the project's time zone, e.g. ``30 18 * * mon-fri``; the profile's schedules then leave
+    the family out. `max_age` is the age in sessions from which an equal may
     replace a champion (``[gate] refresh_age``). With a likeliest class below `confidence` the signal is HOLD. `space`
     holds ranges that tuning searches, e.g. ``{max_depth = [3, 6]}``. `gate` overrides single settings of ``[gate]``.
     """
@@ -144,13 +184,24 @@ class FamilySection(Section):
 
 
 class RetrainingSection(Section):
-    """When a retraining may run; `min_new_samples` counts matured rows since the last training."""
+    """When a retraining may run; `min_new_samples` counts matured rows since the last training.
+
+    A scheduled run waits up to `data_deadline_hours` after its time for the bars of the newest session;
+    `min_interval_hours` keeps events apart, from start to start.
+    """
 
     schedule: Literal["default", "calm", "off"] = "default"
     on_events: bool = False
     min_interval_hours: float = Field(default=24, ge=0)
+    data_deadline_hours: float = Field(default=6, ge=0, le=168)
     min_new_samples: int = Field(default=100, ge=0)
     training_data_path: Path | None = None
+
+
+class RegistrySection(Section):
+    """How many versions keep their files, per family and configuration; those that serve or served last always do."""
+
+    keep: int = Field(default=10, ge=3)
 
 
 class ServeSection(Section):
@@ -162,10 +213,23 @@ class ServeSection(Section):
     stale_after: int = Field(default=3, ge=1)
 
 
-class AlarmsSection(Section):
-    """Apprise addresses of the alarm channels; they hold secrets and are never printed."""
+AlarmKind = Literal["success", "validation", "degradation", "rollback", "error", "drift", "repair"]
+AlarmKinds = Annotated[tuple[AlarmKind, ...], BeforeValidator(_split)]
 
-    urls: Names = ()
+
+class AlarmsSection(Section):
+    """Where alarms go: `urls` are Apprise addresses, which hold secrets and are never printed.
+
+    The same alarm is told once in `quiet_hours`; after `per_hour` alarms within an hour the channels hear no more of
+    them; `kinds` are those that the channels hear of. Ledger and ``models/alerts.log`` get every alarm. A channel that
+    has not answered within `timeout_s` seconds has failed and is tried again later.
+    """
+
+    urls: Addresses = ()
+    kinds: AlarmKinds = ("success", "validation", "degradation", "rollback", "error", "drift", "repair")
+    quiet_hours: float = Field(default=6, ge=0, le=24 * 30)
+    per_hour: int = Field(default=20, ge=1, le=1000)
+    timeout_s: float = Field(default=10, gt=0, le=60)
 
 
 class StateSection(Section):

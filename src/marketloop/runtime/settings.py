@@ -19,8 +19,10 @@ from marketloop.runtime.sections import (
     FamilySection,
     FeaturesSection,
     GateSection,
+    GuardSection,
     Names,
     ProjectSection,
+    RegistrySection,
     RetrainingSection,
     Section,
     ServeSection,
@@ -44,7 +46,9 @@ class Settings(Section):
     features: FeaturesSection = FeaturesSection()
     family: dict[str, FamilySection] = Field(default={})
     gate: GateSection = GateSection()
+    guard: GuardSection = GuardSection()
     retraining: RetrainingSection = RetrainingSection()
+    registry: RegistrySection = RegistrySection()
     serve: ServeSection = ServeSection()
     alarms: AlarmsSection = AlarmsSection()
     state: StateSection = StateSection()

@@ -26,7 +26,7 @@ TEMPLATE: Final = """\
 [project]
 name = "marketloop"
 # calendar = "XNYS"                 # trading calendar; "24/7" for crypto
-# timezone = "America/New_York"     # schedules are in this zone
+# timezone = "America/New_York"     # schedules are in this zone; the calendar's own unless it is given
 
 [data]
 # source = "sample"                 # sample (offline, real), synthetic (simulated), folder (your CSV or Parquet)
@@ -58,7 +58,7 @@ name = "marketloop"
 # recipes = ["rank_ridge", "xgboost"]  # one is nominated among them by inner purged validation
 # target_days = 5                   # sessions ahead
 # threshold = 0.02                  # a move beyond this fraction is BUY or SELL
-# schedule = "0 2 * * *"
+# schedule = "0 2 * * *"            # minute, hour, day, month, weekday; instead of the profile's schedules
 # max_age = 63                      # sessions
 # space = {}                        # ranges that tuning searches: {max_depth = [3, 6]}
 
@@ -74,12 +74,21 @@ name = "marketloop"
 # profile = "none"                  # "guide" or "strict" add absolute floors
 # floors = {}                       # own ones: {accuracy = 0.6, points_lost = 10}
 
+[guard]                             # a new champion beside the one it replaced; the worse one goes
+# enabled = true
+# window = 63                       # sessions after a promotion that are watched
+# alpha = 0.02                      # probability of taking an equal champion back, all nights together
+
 [retraining]
-# schedule = "default"              # "calm", or "off"
+# schedule = "default"              # nightly, and in full on Sundays; "calm" is monthly, or "off"
 # on_events = false
-# min_interval_hours = 24
+# min_interval_hours = 24           # between starts that events cause
+# data_deadline_hours = 6           # so long a scheduled run waits for the bars of the newest session
 # min_new_samples = 100
 # training_data_path = "data/ml_training_data.csv"
+
+[registry]
+# keep = 10                         # versions of each family that keep their files; champion and previous always do
 
 [serve]
 # host = "127.0.0.1"
@@ -88,7 +97,11 @@ name = "marketloop"
 # stale_after = 3                   # sessions
 
 [alarms]
-# urls = []                         # where alarms go; better kept in MARKETLOOP_ALARMS__URLS
+# urls = []                         # Apprise addresses; they hold secrets: better kept in MARKETLOOP_ALARMS__URLS
+# kinds = ["success", "validation", "degradation", "rollback", "error", "drift", "repair"]
+# quiet_hours = 6                   # the same alarm is told once in so many hours
+# per_hour = 20                     # more than these go to the ledger and models/alerts.log only
+# timeout_s = 10                    # patience with a channel
 
 [state]
 # url = "postgresql+psycopg://..."  # SQLite files of this project by default

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -12,7 +13,7 @@ from marketloop.state.columns import Slot
 from marketloop.state.rows import from_row, in_slot, to_row
 from marketloop.state.schema import champions, decisions
 
-__all__ = ["Champion", "append", "at", "current", "history", "previous", "reign", "slots"]
+__all__ = ["Champion", "append", "at", "current", "history", "previous", "reign", "returned", "slots"]
 
 _ACTIONS = ("promote", "refresh", "provisional", "rollback", "forced", "harm", "pin")
 _NO_PROMOTION = frozenset({"rollback", "harm", "pin"})
@@ -123,6 +124,29 @@ def previous(db: Connection, slot: Slot) -> Champion | None:
     promotions = (e.entry for e in entries if e.version == now.version and e.action not in _NO_PROMOTION)
     origin = next(promotions, now.entry)
     return next((e for e in entries if e.entry < origin and e.version != now.version), None)
+
+
+def returned(entries: Iterable[Champion]) -> int | None:
+    """Return the newest session that was known when the present champion came back by a rollback.
+
+    None where it did not come back: it was promoted since, or no session was known. Pins and alarms in between belong
+    to the same return.
+
+    Parameters
+    ----------
+    entries : champions
+        The ledger of a slot, newest first, as `history` gives it.
+    """
+    version = None
+    for entry in entries:
+        if version not in {None, entry.version}:
+            return None
+        version = entry.version
+        if entry.action not in _NO_PROMOTION:
+            return None
+        if entry.action == "rollback":
+            return entry.session
+    return None
 
 
 def history(db: Connection, slot: Slot, *, limit: int | None = None) -> tuple[Champion, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from marketloop.core.errors import UsageError
 from marketloop.state.columns import Json
@@ -15,7 +15,7 @@ from marketloop.state.process import Process
 from marketloop.state.rows import from_row, to_row
 from marketloop.state.schema import cycles
 
-__all__ = ["RUNNING", "Cycle", "fail_dead", "finish", "get", "new_id", "recent", "start"]
+__all__ = ["RUNNING", "Cycle", "count", "fail_dead", "fail_running", "finish", "get", "new_id", "recent", "start"]
 
 RUNNING = "running"
 
@@ -27,7 +27,7 @@ class Cycle:
     Parameters
     ----------
     id : str
-        E.g. ``retrain_20260102T030405_ab12``.
+        E.g. ``retrain_20260102T030405_ab12cd34``.
     trigger : str
         ``schedule``, ``event``, ``drift`` or ``hand``.
     reason : str
@@ -50,8 +50,8 @@ class Cycle:
 
 
 def new_id(at: datetime, kind: str = "retrain") -> str:
-    """Return a fresh id such as ``retrain_20260102T030405_ab12``; its time is in UTC."""
-    return f"{kind}_{at.astimezone(UTC):%Y%m%dT%H%M%S}_{secrets.token_hex(2)}"
+    """Return a fresh id such as ``retrain_20260102T030405_ab12cd34``; its time is in UTC."""
+    return f"{kind}_{at.astimezone(UTC):%Y%m%dT%H%M%S}_{secrets.token_hex(4)}"
 
 
 def start(db: Connection, *, trigger: str, reason: str, process: Process, at: datetime) -> Cycle:
@@ -89,6 +89,20 @@ def fail_dead(db: Connection, here: Process, *, at: datetime) -> tuple[str, ...]
     return tuple(cycle.id for cycle in dead)
 
 
+def fail_running(db: Connection, *, at: datetime) -> tuple[str, ...]:
+    """Record as failed every cycle that is said to run; return their ids. For a process that just took the lease.
+
+    Their processes died, on whatever host, or were overtaken, or could not reach the database when they ended.
+    """
+    left = _read(db, cycles.c.outcome == RUNNING)
+    for cycle in left:
+        error = f"{cycle.process} died or lost the lease before the cycle ended"
+        finish(
+            db, cycle.id, outcome="failed", document={"error": error, "outcome": "failed", "cycle_id": cycle.id}, at=at
+        )
+    return tuple(cycle.id for cycle in left)
+
+
 def get(db: Connection, cycle_id: str) -> Cycle | None:
     """Return a cycle by its id."""
     return next(iter(_read(db, cycles.c.id == cycle_id)), None)
@@ -98,6 +112,11 @@ def recent(db: Connection, *, limit: int = 20) -> tuple[Cycle, ...]:
     """Return the latest cycles, newest first."""
     rows = db.execute(select(cycles).order_by(cycles.c.started_at.desc(), cycles.c.id.desc()).limit(limit))
     return tuple(from_row(Cycle, row) for row in rows.mappings())
+
+
+def count(db: Connection) -> int:
+    """Return how many cycles there have been, the one that runs included."""
+    return db.scalar(select(func.count()).select_from(cycles)) or 0
 
 
 def _read(db: Connection, condition: Any) -> list[Cycle]:

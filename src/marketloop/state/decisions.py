@@ -29,7 +29,7 @@ class Decision:
         ``promoted, provisional, refused, skipped, failed``, or, about a version that serves, ``rollback`` or ``harm``.
     reason_code : str
         ``first, superior, refresh, no_skill, not_better, discontinuity, implausible, leak, hard_check, floor, forced,
-        error, not_due, busy``, or ``rollback``, ``harm``.
+        error, not_due, busy``, or ``rollback``, ``guard`` (a rollback by itself), ``harm``.
     reason : str
         One plain sentence.
     decided_at : datetime

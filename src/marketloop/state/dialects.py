@@ -6,27 +6,29 @@ import sqlite3
 import time
 import zlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from sqlalchemy import Column, Connection, Engine, Table, create_engine, event, text
+from sqlalchemy import Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.schema import CreateColumn
 
 from marketloop.core.errors import UsageError
+from marketloop.runtime.redact import redact_text
 
 __all__ = [
-    "add_column",
     "append_only",
     "begin",
     "create_schema",
     "insert_new",
     "open_engine",
     "parse_url",
+    "shown",
     "sqlite_path",
+    "use_schema",
 ]
 
+_EXPECTED: Final = "expected sqlite:///path/to/state.db or postgresql://user:password@host/database"
 Durability = Literal["FULL", "NORMAL"]
 
 
@@ -40,15 +42,31 @@ def parse_url(url: str) -> URL:
     """
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
-        raise UsageError(f'[state] url "{url}": expected sqlite:///path/to/state.db or postgresql://...') from error
+    except (ArgumentError, ValueError) as error:
+        raise UsageError(f'[state] url "{shown(url)}": {_EXPECTED}') from error
+    if "@" in (parsed.host or ""):
+        raise UsageError(f'[state] url "{shown(url)}": the password holds an "@"; write it as %40')
     backend = parsed.get_backend_name()
     if backend == "postgresql":
         return parsed.set(drivername="postgresql+psycopg")
     if backend != "sqlite" or parsed.database in {None, "", ":memory:"}:
-        shown = parsed.render_as_string(hide_password=True)
-        raise UsageError(f'[state] url "{shown}": expected sqlite:///path/to/state.db or postgresql://...')
+        raise UsageError(f'[state] url "{shown(parsed)}": {_EXPECTED}')
     return parsed
+
+
+def shown(url: URL | str) -> str:
+    """Return `url` as it may be printed: nothing of its user and password, wherever they stand in it.
+
+    >>> shown("postgresql://anna:p@ss@db/loop?password=pass")
+    'postgresql://***@db/loop?password=***'
+    """
+    text = url.render_as_string(hide_password=True) if isinstance(url, URL) else url
+    if text.startswith("sqlite:"):
+        return text
+    scheme, slashes, rest = text.rpartition("://") if "://" in text else ("", "", text)
+    if "@" in rest:
+        rest = f"***@{rest.rpartition('@')[2]}"
+    return redact_text(f"{scheme}{slashes}{rest}")
 
 
 def open_engine(url: URL, *, schema: str, durability: Durability, timeout_s: float) -> Engine:
@@ -88,27 +106,30 @@ def begin(db: Connection, *, write: bool) -> None:
     if db.dialect.name == "sqlite":
         db.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
     elif write:
-        schema = str(db.get_execution_options()["schema"])
+        schema = _schema(db)
         db.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": zlib.crc32(schema.encode())})
     else:
         db.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
 
 
 def create_schema(db: Connection) -> None:
-    """Create the PostgreSQL schema that holds the tables; a SQLite file needs none."""
-    if db.dialect.name == "postgresql":
-        db.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{db.get_execution_options()["schema"]}"'))
+    """Create the PostgreSQL schema that holds the tables, unless it is there; a SQLite file needs none."""
+    if db.dialect.name != "postgresql":
+        return
+    # Not IF NOT EXISTS: that asks for the right to create schemas also where the owner has made them beforehand.
+    there = text("SELECT 1 FROM pg_namespace WHERE nspname = :name")
+    if db.scalar(there, {"name": _schema(db)}) is None:
+        db.exec_driver_sql(f'CREATE SCHEMA "{_schema(db)}"')
 
 
 def insert_new(db: Connection, table: Table) -> Any:
-    """Return an INSERT into `table` that skips rows whose primary key is there already."""
+    """Return an INSERT into `table` that skips rows whose primary key, or another unique one, is there already."""
     maker: Any = sqlite.insert if db.dialect.name == "sqlite" else postgresql.insert
     return maker(table).on_conflict_do_nothing()
 
 
-def append_only(db: Connection, table: Table) -> None:
-    """Make the database itself refuse to change or delete rows of `table`."""
-    name = table.name
+def append_only(db: Connection, name: str) -> None:
+    """Make the database itself refuse to change or delete rows of table `name`."""
     if db.dialect.name == "sqlite":
         for verb in ("UPDATE", "DELETE"):
             db.exec_driver_sql(
@@ -116,7 +137,7 @@ def append_only(db: Connection, table: Table) -> None:
                 f"BEGIN SELECT RAISE(ABORT, '{name} is append-only'); END"
             )
         return
-    schema = str(db.get_execution_options()["schema"])
+    schema = _schema(db)
     db.exec_driver_sql(
         f'CREATE OR REPLACE FUNCTION "{schema}".{name}_refuse() RETURNS trigger LANGUAGE plpgsql AS '
         f"$$ BEGIN RAISE EXCEPTION '{name} is append-only'; END $$"
@@ -127,18 +148,19 @@ def append_only(db: Connection, table: Table) -> None:
     )
 
 
-def add_column(db: Connection, column: Column[Any]) -> None:
-    """Add a column that may be null to a table that an earlier MarketLoop made."""
-    table = column.table.name
-    where = f'"{table}"'
+def use_schema(db: Connection) -> None:
+    """Let names without a schema mean that of the tables, until the transaction ends; a SQLite file has only one."""
     if db.dialect.name == "postgresql":
-        where = f'"{db.get_execution_options()["schema"]}".{where}'
-    db.exec_driver_sql(f"ALTER TABLE {where} ADD COLUMN {CreateColumn(column).compile(dialect=db.dialect)}")
+        db.exec_driver_sql(f'SET LOCAL search_path TO "{_schema(db)}"')
 
 
 def sqlite_path(url: URL) -> Path | None:
     """Return the file of a SQLite database, None for a server."""
     return Path(str(url.database)) if url.get_backend_name() == "sqlite" else None
+
+
+def _schema(db: Connection) -> str:
+    return str(db.get_execution_options()["schema"])
 
 
 def _prepare_sqlite(engine: Engine, durability: Durability) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from marketloop.state.columns import Json
+from marketloop.state.dialects import insert_new
 from marketloop.state.rows import from_row
 from marketloop.state.schema import events
 
@@ -56,16 +57,12 @@ class Stored:
 
 def publish(db: Connection, kind: str, *, key: str, payload: Json, source: str, at: datetime) -> tuple[Stored, bool]:
     """Record an event and return it with True; with a `key` that is there already the earlier one and False."""
-    earlier = db.execute(select(events).where(events.c.key == key)).mappings().first()
-    if earlier is not None:
-        return from_row(Stored, earlier), False
-    db.execute(
-        events.insert().values(
-            key=key, type=kind, payload=payload, source=source, published_at=at, attempts=0, trouble="", result={}
-        )
+    made = insert_new(db, events).values(
+        key=key, type=kind, payload=payload, source=source, published_at=at, attempts=0, trouble="", result={}
     )
+    new = db.scalar(made.returning(events.c.id)) is not None
     row = db.execute(select(events).where(events.c.key == key)).mappings().one()
-    return from_row(Stored, row), True
+    return from_row(Stored, row), new
 
 
 def pending(db: Connection, *, limit: int = 100) -> tuple[Stored, ...]:

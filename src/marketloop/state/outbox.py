@@ -14,7 +14,7 @@ from marketloop.state.rows import from_row
 from marketloop.state.schema import outbox
 from marketloop.state.store import State
 
-__all__ = ["Deliver", "Drained", "Message", "append", "drain", "pending", "waiting"]
+__all__ = ["Deliver", "Drained", "Message", "append", "claim", "drain", "pending", "sent", "troubled", "waiting"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +102,25 @@ def drain(state: State, handlers: Mapping[str, Deliver], *, at: datetime) -> Dra
                 break
             sent += 1
     return Drained(sent, len(reasons), next(iter(reasons), ""))
+
+
+def claim(db: Connection, message: Message) -> bool:
+    """Count an attempt before it is made; False when another process has made one since `message` was read.
+
+    For a topic whose messages are delivered one by one and out of order, by several processes.
+    """
+    mine = (outbox.c.id == message.id) & (outbox.c.attempts == message.attempts) & outbox.c.sent_at.is_(None)
+    return db.execute(outbox.update().where(mine).values(attempts=message.attempts + 1)).rowcount == 1
+
+
+def sent(db: Connection, message: Message, *, at: datetime, trouble: str = "") -> None:
+    """Record that a claimed message is done with: delivered, or given up for the reason `trouble`."""
+    db.execute(outbox.update().where(outbox.c.id == message.id).values(sent_at=at, trouble=trouble[:500]))
+
+
+def troubled(db: Connection, message: Message, trouble: str) -> None:
+    """Record why the attempt at a claimed message failed; it stays."""
+    db.execute(outbox.update().where(outbox.c.id == message.id).values(trouble=trouble[:500]))
 
 
 def _attempt(deliver: Deliver, message: Message) -> str:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select
 
-from marketloop.core.errors import UsageError
+from marketloop.core.errors import FailedError, UsageError
 from marketloop.state.columns import Json
+from marketloop.state.dialects import insert_new
 from marketloop.state.process import Process, process_columns
 from marketloop.state.rows import from_row, to_row
 from marketloop.state.schema import requests
@@ -29,10 +30,13 @@ __all__ = [
     "get",
     "last_started",
     "next_waiting",
+    "put_back",
     "recent",
     "release_dead",
+    "release_of",
     "settle",
     "tell",
+    "unfinished",
 ]
 
 WAITING, RUNNING, DONE, SKIPPED, FAILED = "waiting", "running", "done", "skipped", "failed"
@@ -112,9 +116,6 @@ def ask(
 
     With `why_not` it is recorded as skipped at once: it was due, and this is why it does not run.
     """
-    earlier = None if wish.key is None else find(db, wish.key)
-    if earlier is not None:
-        return earlier, False
     number = f"retrain_{at.astimezone(UTC):%Y%m%dT%H%M%S}_{secrets.token_hex(4)}"
     request = Request(
         id=number,
@@ -132,8 +133,13 @@ def ask(
         outcome="" if why_not is None else "skipped",
         why_not=why_not or "",
     )
-    db.execute(requests.insert().values(_row(request)))
-    return request, True
+    # The database itself decides who was first: whatever transactions the others are in, there is one row.
+    if db.scalar(insert_new(db, requests).values(_row(request)).returning(requests.c.id)) is not None:
+        return request, True
+    earlier = find(db, request.key)
+    if earlier is None:
+        raise FailedError(f'the request "{request.key}" is there and cannot be seen: ask again')
+    return earlier, False
 
 
 def find(db: Connection, key: str) -> Request | None:
@@ -167,6 +173,16 @@ def tell(db: Connection, request_id: str, *, progress: Json, cycle_id: str | Non
     if cycle_id is not None:
         change["cycle_id"] = cycle_id
     db.execute(requests.update().where(requests.c.id == request_id, requests.c.state == RUNNING).values(change))
+
+
+def put_back(db: Connection, request_id: str) -> bool:
+    """Let a request that was claimed and could not begin wait again; False when it is not running."""
+    changed = db.execute(
+        requests.update()
+        .where(requests.c.id == request_id, requests.c.state == RUNNING)
+        .values(state=WAITING, claimed_at=None, cycle_id=None, progress={})
+    )
+    return changed.rowcount == 1
 
 
 def settle(
@@ -209,6 +225,23 @@ def release_dead(db: Connection, here: Process, *, at: datetime) -> tuple[str, .
         why = f"{request.process} died before the cycle ended; ask again"
         settle(db, request.id, state=FAILED, outcome="failed", at=at, why_not=why)
     return tuple(request.id for request in dead)
+
+
+def release_of(db: Connection, process: Process, *, at: datetime) -> tuple[str, ...]:
+    """Record as failed every request that `process` was running when it died or was overtaken; return their ids."""
+    theirs = [request for request in _read(db, requests.c.state == RUNNING) if request.process == process]
+    for request in theirs:
+        why = f"{process} died or lost the lease before the cycle ended; ask again"
+        settle(db, request.id, state=FAILED, outcome="failed", at=at, why_not=why)
+    return tuple(request.id for request in theirs)
+
+
+def unfinished(db: Connection, *, triggers: tuple[str, ...] = ()) -> tuple[Request, ...]:
+    """Return the requests that wait or run, of all or of some triggers, oldest first."""
+    condition: ColumnElement[bool] = requests.c.state.in_([WAITING, RUNNING])
+    if triggers:
+        condition = condition & requests.c.trigger.in_(triggers)
+    return tuple(_read(db, condition))
 
 
 def last_started(db: Connection, *, triggers: tuple[str, ...] = ()) -> Request | None:

@@ -38,6 +38,8 @@ __all__ = [
     "rollouts",
     "schema_version",
     "scoreboards",
+    "scores_version",
+    "sightings",
     "skill_events",
     "skill_years",
     "streams",
@@ -49,7 +51,9 @@ __all__ = [
 VERSION: Final = 3
 """Version of these tables. A database with a greater one was written by a newer MarketLoop and is left alone.
 
-2 added `tunings` and `trials`; 3 added `requests`, `events`, `alarms` and `rollouts`.
+2 added `tunings`, `trials` and the interval of a prediction; 3 added `requests`, `events`, `alarms`, `rollouts`,
+`sightings`, and the version to the scoreboards. A change of this file needs a new version and its script in
+`migrations/versions`; a test compares both ways to the same tables.
 """
 
 LEDGER: Final = MetaData()
@@ -77,6 +81,12 @@ def _process() -> tuple[Column[int], Column[str], Column[str], Column[str]]:
 schema_version: Final = Table(
     "schema",
     LEDGER,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+)
+
+scores_version: Final = Table(
+    "schema",
+    SCORES,
     Column("version", Integer, primary_key=True, autoincrement=False),
 )
 
@@ -258,6 +268,18 @@ leases: Final = Table(
     Column("heartbeat_at", Moment, nullable=False),
     Column("released_at", Moment),
     *_process(),
+)
+
+sightings: Final = Table(
+    "sightings",
+    LEDGER,
+    Column("name", String(64), primary_key=True),
+    Column("host", String(255), primary_key=True),
+    Column("boot_id", String(64), nullable=False),
+    Column("token", Integer, nullable=False),
+    Column("heartbeat_at", Moment, nullable=False),
+    Column("tick", Float, nullable=False),
+    Column("seen_at", Moment, nullable=False),
 )
 
 requests: Final = Table(

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Literal, Self
 
-from sqlalchemy import Column, Connection, Engine, MetaData, func, inspect, select
+from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL
 
-from marketloop.core.errors import FailedError
-from marketloop.state import dialects, schema
+from marketloop.runtime.faults import is_armed, step
+from marketloop.runtime.files import disk_errors
+from marketloop.state import dialects, lease, preparing
+from marketloop.state.lease import Lease
+from marketloop.state.probing import probe
 from marketloop.state.trouble import reported
 
 __all__ = ["Database", "State"]
@@ -21,10 +25,14 @@ __all__ = ["Database", "State"]
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """One database: transactions that read, and transactions that write alone."""
+    """One database: transactions that read, and transactions that write alone.
+
+    `name` tells its fault points from those of the other one.
+    """
 
     url: URL
     engine: Engine
+    name: Literal["ledger", "scores"] = "ledger"
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -45,18 +53,25 @@ class Database:
         if log is None or not log.exists():
             return
         # Only the log: closing a second descriptor of the database file itself would drop SQLite's locks.
-        number = os.open(log, os.O_RDONLY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)
+        with disk_errors(log), step("scores.fsync"):
+            number = os.open(log, os.O_RDONLY)
+            try:
+                os.fsync(number)
+            finally:
+                os.close(number)
 
     @contextmanager
     def _transaction(self, *, write: bool) -> Iterator[Connection]:
         with reported(self.url), self.engine.connect() as db:
+            if write and is_armed():
+                probe(db, self.name)
             dialects.begin(db, write=write)
             yield db
-            db.commit() if write else db.rollback()
+            if not write:
+                db.rollback()
+                return
+            with step(f"{self.name}.commit"):
+                db.commit()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +90,11 @@ class State:
 
     ledger: Database
     scores: Database
+    _fence: threading.local = field(default_factory=threading.local, init=False, repr=False, compare=False)
 
     @classmethod
     def open(cls, url: str, *, scoreboard_url: str | None = None, busy_timeout_s: float = 30.0) -> State:
-        """Open the databases and create what is missing.
+        """Open the databases; create what is missing, and bring tables of an earlier version up to date.
 
         Parameters
         ----------
@@ -104,11 +120,11 @@ class State:
         scores = Database(
             second,
             dialects.open_engine(second, schema="marketloop_scores", durability="NORMAL", timeout_s=busy_timeout_s),
+            "scores",
         )
         state = cls(ledger, scores)
         try:
-            _prepare(ledger, schema.LEDGER)
-            _prepare(scores, schema.SCORES)
+            _prepare((ledger, scores))
         except BaseException:
             state.close()
             raise
@@ -122,9 +138,37 @@ class State:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """Yield the ledger to its only writer."""
+        """Yield the ledger to its only writer; inside `fenced`, only while the lease is held."""
         with self.ledger.write() as db:
+            self._check_fence(db)
             yield db
+
+    @contextmanager
+    def write_scores(self) -> Iterator[Connection]:
+        """Yield the scoreboards to their only writer; inside `fenced`, only while the lease is held."""
+        with self.ledger.read() as db:
+            self._check_fence(db)
+        with self.scores.write() as db:
+            yield db
+
+    @contextmanager
+    def fenced(self, held: Lease) -> Iterator[None]:
+        """Let this thread write inside the block only while `held` is the valid lease.
+
+        Every transaction that changes the ledger checks the token first, so that a holder who was overtaken while it
+        slept writes nothing at all, whatever it was about to write.
+        """
+        before = getattr(self._fence, "held", None)
+        self._fence.held = held
+        try:
+            yield
+        finally:
+            self._fence.held = before
+
+    def _check_fence(self, db: Connection) -> None:
+        held: Lease | None = getattr(self._fence, "held", None)
+        if held is not None:
+            lease.check(db, held)
 
     def close(self) -> None:
         """Give all connections back."""
@@ -143,50 +187,13 @@ def _beside(url: URL) -> URL:
     return url.set(database=str(path.with_name("scoreboard.db"))) if path else url
 
 
-def _prepare(database: Database, tables: MetaData) -> None:
-    """Create missing tables under the writer's lock, after a look at the version that wrote the others."""
-    with database.read() as db:
-        present = _table_names(db)
-        if tables is schema.LEDGER and "schema" in present:
-            _check_version(db, database.url)
-        if present >= set(tables.tables) and not _lacking(db, tables):
-            return
-    with database.write() as db:
-        dialects.create_schema(db)
-        tables.create_all(db)
-        for column in _lacking(db, tables):
-            dialects.add_column(db, column)
-        for table in schema.APPEND_ONLY:
-            if table.metadata is tables:
-                dialects.append_only(db, table)
-        if tables is schema.LEDGER and _version(db) < schema.VERSION:
-            db.execute(schema.schema_version.insert().values(version=schema.VERSION))
-
-
-def _table_names(db: Connection) -> set[str]:
-    return set(inspect(db).get_table_names(schema=db.get_execution_options().get("schema")))
-
-
-def _lacking(db: Connection, tables: MetaData) -> list[Column[Any]]:
-    """Return the columns that an earlier MarketLoop did not have; only such as may be null were ever added."""
-    found = inspect(db)
-    schema_name = db.get_execution_options().get("schema")
-    columns: list[Column[Any]] = []
-    for table in tables.tables.values():
-        have = {column["name"] for column in found.get_columns(table.name, schema=schema_name)}
-        columns += [column for column in table.columns if column.name not in have]
-    return columns
-
-
-def _check_version(db: Connection, url: URL) -> None:
-    found = _version(db)
-    if found > schema.VERSION:
-        raise FailedError(
-            f"state too new: {url.render_as_string(hide_password=True)} has schema version {found}, "
-            f"this MarketLoop knows up to {schema.VERSION}; install the MarketLoop that wrote it, or a newer one"
-        )
-
-
-def _version(db: Connection) -> int:
-    """Return the version that wrote the tables last, 0 before any did; earlier ones stay as history."""
-    return db.scalar(select(func.max(schema.schema_version.c.version))) or 0
+def _prepare(databases: Sequence[Database]) -> None:
+    """Create or upgrade tables under the writer's lock; nothing is touched where any was written by a newer version."""
+    stale = []
+    for database in databases:
+        with database.read() as db:
+            if not preparing.is_current(db, database.name, database.url):
+                stale.append(database)
+    for database in stale:
+        with database.write() as db:
+            preparing.bring_up_to_date(db, database.name, database.url)

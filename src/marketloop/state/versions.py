@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, func, select
 
@@ -14,7 +16,23 @@ from marketloop.state.process import Process
 from marketloop.state.rows import from_row, in_slot, to_row
 from marketloop.state.schema import versions
 
-__all__ = ["Version", "allocate", "complete", "examined", "get", "listing", "mark", "require", "ruled"]
+__all__ = [
+    "MAIN_FIGURES",
+    "Version",
+    "allocate",
+    "best",
+    "complete",
+    "examined",
+    "get",
+    "listing",
+    "mark",
+    "require",
+    "ruled",
+]
+
+MAIN_FIGURES: Final = ("rank_ic", "roc_auc")
+"""The out-of-sample figure by which a version is called the best of its slot; the second where none has the first:
+too few tickers for a rank IC, or only one row per session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +121,20 @@ def require(db: Connection, slot: Slot, version: int) -> Version:
 def listing(db: Connection, slot: Slot | None = None) -> tuple[Version, ...]:
     """Return all versions of a slot, or of all slots, by slot and number."""
     return tuple(_read(db, None if slot is None else in_slot(versions, slot)))
+
+
+def best(rows: Iterable[Version]) -> Version | None:
+    """Return the version with the greatest main figure, the newest of equal ones; None where nobody has any."""
+    examined_rows = list(rows)
+    for figure in MAIN_FIGURES:
+        known = [row for row in examined_rows if _is_number(row.metrics.get(figure))]
+        if known:
+            return max(known, key=lambda row: (row.metrics[figure], row.version))
+    return None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _read(db: Connection, condition: Any) -> list[Version]:

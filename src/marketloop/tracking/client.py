@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import json
 import logging
 import os
 import sqlite3
@@ -13,11 +14,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from marketloop.runtime.faults import step
+from marketloop.runtime.files import delete, ensure_folder, rename
 from marketloop.tracking.snapshot import Snapshot
 
-__all__ = ["create_database", "experiment_name", "mlflow", "model_name", "send"]
+__all__ = ["create_database", "experiment_name", "mlflow", "model_name", "put_back", "send"]
 
 _LONGEST: Final = 500
+_SET: Final = "marketloop.aliases"
+"""Tag of a registered model: the aliases as they were set last, so that one moved by hand is told from a late one."""
 _ENVIRONMENT: Final = {
     "DO_NOT_TRACK": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -35,8 +40,11 @@ def mlflow() -> Any:
     return guest
 
 
-def send(uri: str, artifact_root: Path, models: Path, seen: Snapshot) -> None:
-    """Copy one version into MLflow: its run, its model version, and the aliases of its slot."""
+def send(uri: str, artifact_root: Path, models: Path, seen: Snapshot) -> tuple[str, ...]:
+    """Copy one version into MLflow: its run, its model version, and the aliases of its slot.
+
+    Return a sentence for each alias that somebody had moved by hand; they are where they belong again.
+    """
     client = _client(uri)
     experiment = _experiment(client, experiment_name(seen), artifact_root)
     run = _run(client, experiment, seen)
@@ -49,7 +57,19 @@ def send(uri: str, artifact_root: Path, models: Path, seen: Snapshot) -> None:
     ended = seen.decision.decided_at if seen.decision else seen.version.trained_at
     client.set_terminated(run, end_time=_milliseconds(ended))
     _model_version(client, run, models, seen)
-    _aliases(client, seen)
+    return _aliases(client, seen)
+
+
+def put_back(uri: str, seen: Snapshot) -> tuple[str, ...]:
+    """Put the aliases of a slot where they belong; return a sentence for each that somebody had moved by hand."""
+    client = _client(uri)
+    try:
+        client.get_registered_model(model_name(seen))
+    except mlflow().MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return ()  # nothing was sent yet: the outbox will
+    return _aliases(client, seen)
 
 
 def experiment_name(seen: Snapshot) -> str:
@@ -77,15 +97,16 @@ def create_database(path: Path) -> None:
     """
     if path.exists():
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
+    ensure_folder(path.parent)
     name = f"file:marketloop-{os.getpid()}?mode=memory&cache=shared"
     beside = path.with_name(f".{path.name}.partial")
-    beside.unlink(missing_ok=True)
+    delete(beside)
     with closing(sqlite3.connect(name, uri=True)) as memory, closing(sqlite3.connect(beside)) as disk:
         uri = f"sqlite:///{name}&uri=true"
         mlflow().MlflowClient(tracking_uri=uri, registry_uri=uri).search_experiments(max_results=1)
-        memory.backup(disk)
-    beside.replace(path)
+        with step("mirror.make"):
+            memory.backup(disk)
+    rename(beside, path)
 
 
 def _experiment(client: Any, name: str, artifact_root: Path) -> str:
@@ -139,14 +160,47 @@ def _number(client: Any, name: str, version: int) -> str | None:
     return str(found[0].version) if found else None
 
 
-def _aliases(client: Any, seen: Snapshot) -> None:
+def _aliases(client: Any, seen: Snapshot) -> tuple[str, ...]:
+    """Set the aliases of a slot and its tag ``best``; return what had been moved by hand since they were set last."""
     name = model_name(seen)
-    for role, version in seen.roles.items():
-        number = None if version is None else _number(client, name, version)
-        if number is not None:
+    model = client.get_registered_model(name)
+    there = {role: str(number) for role, number in model.aliases.items()}
+    wanted = {role: None if v is None else _number(client, name, v) for role, v in seen.roles.items()}
+    for role, number in wanted.items():
+        if number is not None and there.get(role) != number:
             client.set_registered_model_alias(name, role, number)
-        elif role in client.get_registered_model(name).aliases:
+        elif number is None and role in there:
             client.delete_registered_model_alias(name, role)
+    before = _read_aliases(model.tags.get(_SET))
+    if before != wanted:
+        client.set_registered_model_tag(name, _SET, json.dumps(wanted, sort_keys=True))
+    _tag_best(client, name, seen.best)
+    if before is None:
+        return ()
+    # One that stands where it belongs was set by a process that died before it could say so.
+    moved = sorted(role for role in wanted if there.get(role) not in {before.get(role), wanted[role]})
+    return tuple(
+        f'the alias "{role}" of {name} stood at {there.get(role) or "nothing"} in MLflow instead of '
+        f"{before.get(role) or 'nothing'}: it is at {wanted[role] or 'nothing'} again"
+        for role in moved
+    )
+
+
+def _read_aliases(text: str | None) -> dict[str, Any] | None:
+    try:
+        found = json.loads(text or "")
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _tag_best(client: Any, name: str, best: int | None) -> None:
+    for version in client.search_model_versions(f"name = '{name}' and tags.best = 'true'"):
+        if version.tags.get("version") != str(best):
+            client.delete_model_version_tag(name, version.version, "best")
+    number = None if best is None else _number(client, name, best)
+    if number is not None:
+        client.set_model_version_tag(name, number, "best", "true")
 
 
 def _metrics(seen: Snapshot) -> list[Any]:

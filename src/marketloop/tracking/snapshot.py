@@ -10,7 +10,7 @@ from marketloop.state.decisions import Decision
 from marketloop.state.outbox import Message
 from marketloop.state.versions import Version
 
-__all__ = ["Snapshot", "snapshot"]
+__all__ = ["Snapshot", "snapshot", "snapshot_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,27 +26,37 @@ class Snapshot:
         The latest one on it.
     roles : dict of role to version number or None
         ``champion``; ``previous``, where a rollback leads; ``challenger``, the newest other version.
+    best : int, optional
+        Version of the slot with the greatest main figure.
     """
 
     version: Version
     decision: Decision | None
     roles: dict[str, int | None]
+    best: int | None = None
 
 
 def snapshot(state: State, message: Message) -> Snapshot:
     """Return what the ledger says now of the version that a message names."""
     slot = Slot(message.payload["family"], message.payload["config_key"])
-    number = int(message.payload["version"])
+    return snapshot_of(state, slot, int(message.payload["version"]))
+
+
+def snapshot_of(state: State, slot: Slot, number: int) -> Snapshot:
+    """Return what the ledger says now of a version."""
     with state.read() as db:
         champion, previous = champions.current(db, slot), champions.previous(db, slot)
+        rows = versions.listing(db, slot)
+        best = versions.best(row for row in rows if row.state in {"complete", "deleted"})
         return Snapshot(
             version=versions.require(db, slot, number),
             decision=decisions.latest(db, slot, number),
             roles={
                 "champion": champion.version if champion else None,
                 "previous": previous.version if previous else None,
-                "challenger": _challenger(versions.listing(db, slot), champion),
+                "challenger": _challenger(rows, champion),
             },
+            best=best.version if best else None,
         )
 
 

@@ -1,0 +1,59 @@
+"""``marketloop up``: runs the processes of a project, restarts what dies, and stops all of it in order."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+import typer
+
+from marketloop.cli.call import Answer, Call
+from marketloop.cli.commands import COMMANDS
+from marketloop.cli.loop import Teller
+from marketloop.core.errors import MarketLoopError
+
+__all__ = ["command"]
+
+PROGRAMS: Final = ("loop", "serve")
+
+
+def command(
+    call: Call,
+    tied: Annotated[bool, typer.Option("--tied", help="End when standard input ends.", hidden=True)] = False,
+) -> Answer:
+    """Run the loop and, where there is one, the web server; restart one that dies, later and later.
+
+    SIGTERM or Ctrl-C stops everything within ten seconds, a running cycle included.
+    """
+    stopping, supervisor = map(call.room, ("runtime.stopping", "loop.supervisor"))
+    until = stopping.stop_flag()
+    if tied:
+        stopping.tie_to_parent()
+    root = str(call.project().root)
+    teller = Teller(call)
+
+    def say(what: str, about: Mapping[str, Any]) -> None:
+        teller(what, about)
+        if what == "alarm":
+            threading.Thread(target=_sound, args=(call, about), daemon=True).start()
+
+    flags = ("--tied", *(("--json",) if call.json else ()))
+    programs = {name: ("--project", root, name, *flags) for name in PROGRAMS if name in COMMANDS}
+    sys.stdout.flush()
+    supervisor.Supervisor(programs, say=say, output=sys.stdout.buffer).run(until)
+    raise typer.Exit
+
+
+def _sound(call: Call, about: Mapping[str, Any]) -> None:
+    """Tell somebody that a program keeps dying, from here: the loop may be the one that dies."""
+    alarms = call.room("loop.alarms")
+    title = f"marketloop {about['program']} has died {about['in_a_row']} times in a row"
+    try:
+        with call.open_helm() as helm:
+            error = about["words"] or f"exit code {about['exit_code']}"
+            alarms.raise_alarm(helm, alarms.went_wrong(title, key=f"died:{about['program']}", error=error))
+            alarms.deliver(helm)
+    except MarketLoopError as error:
+        call.room("runtime.logging").get_logger("up").error(title, reason=str(error))

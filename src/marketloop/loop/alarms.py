@@ -1,0 +1,244 @@
+"""Alarms: written to the ledger first, then to ``models/alerts.log``, the log and every channel that will listen."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, Protocol
+from zoneinfo import ZoneInfo
+
+from marketloop.core.errors import MarketLoopError, UsageError
+from marketloop.loop.alertlog import append_new, body, stamp
+from marketloop.registry import Registry
+from marketloop.runtime.clock import Clock
+from marketloop.runtime.logging import get_logger
+from marketloop.runtime.project import Project
+from marketloop.runtime.settings import Settings
+from marketloop.state import Connection, State, alarms, outbox
+from marketloop.state.alarms import Raised
+from marketloop.state.outbox import Message
+
+if TYPE_CHECKING:
+    from marketloop.loop.channels import Channel
+
+__all__ = ["KINDS", "Alarm", "Place", "deliver", "enter", "raise_alarm", "repaired", "went_wrong"]
+
+KINDS: Final = ("success", "validation", "degradation", "rollback", "error", "drift", "repair")
+TOPIC: Final = "alarm"
+HOUR: Final = timedelta(hours=1)
+MOST_ATTEMPTS: Final = 10
+"""Attempts at one channel before an alarm is given up there: with the pauses between them, 17 hours at least."""
+FIRST_PAUSE: Final = timedelta(minutes=1)
+FORGOTTEN: Final = timedelta(days=7)
+"""Age at which an alarm for a channel that is not there any more is given up."""
+AT_ONCE: Final = 100
+"""Messages looked at in one round."""
+
+
+class Place(Protocol):
+    """What alarms need of a project; a `House` is one, a `Helm` another."""
+
+    project: Project
+    settings: Settings
+    clock: Clock
+
+    @property
+    def state(self) -> State:
+        """The ledger."""
+        ...
+
+    @property
+    def registry(self) -> Registry:
+        """Artefacts and champions."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Something that somebody should know of.
+
+    Parameters
+    ----------
+    kind : str
+        One of `KINDS`; ``[alarms] kinds`` chooses those that the channels hear of.
+    key : str
+        What it is about; the same key within the quiet time is the same alarm and is counted only.
+    title : str
+        One line.
+    document : mapping
+        ``duration, samples, tickers, metrics, previous_metrics``, paths and whatever a reader needs to act.
+    quiet : timedelta, optional
+        Its own quiet time instead of ``[alarms] quiet_hours``.
+    """
+
+    kind: str
+    key: str
+    title: str
+    document: Mapping[str, Any] = field(default_factory=dict)
+    quiet: timedelta | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise UsageError(f'alarm kind "{self.kind}": expected one of {", ".join(KINDS)}')
+
+
+def raise_alarm(place: Place, alarm: Alarm) -> Raised | None:
+    """Record an alarm durably, for `deliver` to carry out; None for a repeat, or when the ledger is away.
+
+    Nothing is raised: whoever sounds an alarm is in trouble already. What the ledger does not take is in the log.
+    """
+    try:
+        with place.state.write() as db:
+            return enter(db, place, alarm)
+    except MarketLoopError as error:
+        get_logger("alarms").error("an alarm was not recorded", title=alarm.title, reason=str(error))
+        return None
+
+
+def enter(db: Connection, place: Place, alarm: Alarm) -> Raised | None:
+    """Record an alarm in a transaction of the caller, with a message for each channel that is to hear of it.
+
+    After ``[alarms] per_hour`` alarms within an hour the channels hear no more; the last one says so.
+    """
+    section, at = place.settings.alarms, place.clock.now()
+    before = alarms.raised_since(db, at - HOUR)
+    document = dict(alarm.document)
+    if before + 1 == section.per_hour:
+        document["note"] = (
+            f"number {section.per_hour} within an hour: further ones are in models/alerts.log and not sent"
+        )
+    quiet = timedelta(hours=section.quiet_hours) if alarm.quiet is None else alarm.quiet
+    raised, new = alarms.raise_alarm(
+        db, alarm.kind, key=alarm.key[:255], title=alarm.title, document=document, at=at, quiet=quiet
+    )
+    if not new:
+        get_logger("alarms").info("alarm again", kind=alarm.kind, key=alarm.key, repeats=raised.repeats)
+        return None
+    get_logger("alarms").warning(alarm.title, kind=alarm.kind, key=alarm.key, alarm=raised.id, **_flat(document))
+    if alarm.kind in section.kinds and before < section.per_hour:
+        for name in (*_names(section.urls), *(f"plugin:{plugin}" for plugin in _plugins(place))):
+            payload = {"alarm": raised.id, "channel": name}
+            outbox.append(db, TOPIC, key=f"{TOPIC}:{raised.id}:{name}", payload=payload, at=at)
+    return raised
+
+
+def went_wrong(title: str, *, key: str, error: str, **more: Any) -> Alarm:
+    """Return the alarm of something that failed: a worker that died, an event that cannot be acted on."""
+    return Alarm("error", key, title, {"error": error, **more})
+
+
+def repaired(what: str, *, found: str, done: str) -> Alarm:
+    """Return the alarm of something that was changed by hand and put right: a view, an alias, the history."""
+    return Alarm(
+        "repair", f"repair:{what}", f"{what} was changed by hand and put right", {"found": found, "done": done}
+    )
+
+
+def deliver(place: Place) -> int:
+    """Bring ``alerts.log`` up to date and tell the channels what waits for them; return how many were told.
+
+    Each channel gets one chance per round: after its first failure the rest waits, with pauses that double. One that
+    hangs costs ``[alarms] timeout_s``, once. Nothing is raised: a dead channel never stops the loop.
+    """
+    log = get_logger("alarms")
+    zone = ZoneInfo(place.settings.project.timezone)
+    try:
+        append_new(place.project.models / "alerts.log", place.state, zone)
+    except MarketLoopError as error:
+        log.warning("alerts.log is behind", reason=str(error))
+    try:
+        with place.state.read() as db:
+            waiting = outbox.pending(db, TOPIC, limit=AT_ONCE)
+        due = [message for message in waiting if _is_due(message, place.clock.now())]
+        return _tell_all(place, due, zone) if due else 0
+    except MarketLoopError as error:
+        log.error("alarms were not delivered", reason=str(error))
+        return 0
+
+
+def _tell_all(place: Place, due: list[Message], zone: ZoneInfo) -> int:
+    channels, failed, told = _channels(place), set[str](), 0
+    for message in due:
+        name = str(message.payload["channel"])
+        channel = channels.get(name)
+        if channel is None:
+            _forget(place, message, name)
+        elif name not in failed:
+            if _tell(place, message, channel, zone):
+                told += 1
+            else:
+                failed.add(name)
+    return told
+
+
+def _tell(place: Place, message: Message, channel: Channel, zone: ZoneInfo) -> bool:
+    """Make one attempt; False when the channel failed."""
+    with place.state.write() as db:
+        mine = outbox.claim(db, message)
+        alarm = alarms.get(db, int(message.payload["alarm"])) if mine else None
+    if alarm is None:  # another process is at it
+        return True
+    try:
+        channel.deliver(alarm.kind, alarm.title, f"[{stamp(alarm.raised_at, zone)}] {alarm.title}\n{body(alarm)}")
+    except MarketLoopError as error:
+        last = message.attempts + 1 >= MOST_ATTEMPTS
+        trouble = f"{error}{f'; given up after {MOST_ATTEMPTS} attempts' if last else ''}"
+        get_logger("alarms").warning("a channel failed", channel=channel.name, alarm=alarm.id, reason=trouble)
+        with place.state.write() as db:
+            if last:
+                outbox.sent(db, message, at=place.clock.now(), trouble=trouble)
+            else:
+                outbox.troubled(db, message, trouble)
+        return False
+    with place.state.write() as db:
+        outbox.sent(db, message, at=place.clock.now())
+    return True
+
+
+def _forget(place: Place, message: Message, name: str) -> None:
+    """Give up a message for a channel that is not there any more; a plugin's may be there for somebody else."""
+    at = place.clock.now()
+    if name.startswith("plugin:") and at - message.created_at < FORGOTTEN:
+        return
+    with place.state.write() as db:
+        outbox.sent(db, message, at=at, trouble=f"given up: {name} is not among the channels any more")
+
+
+def _is_due(message: Message, at: datetime) -> bool:
+    if message.attempts == 0:
+        return True
+    return at - message.created_at >= FIRST_PAUSE * ((1 << message.attempts) - 1)
+
+
+def _names(urls: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what the channels are called: their scheme, which is no secret, and their place."""
+    schemes = (re.match(r"[a-zA-Z][\w+.-]{0,19}(?=://)", url) for url in urls)
+    return tuple(f"{found[0].lower() if found else 'unknown'}-{n}" for n, found in enumerate(schemes, start=1))
+
+
+def _plugins(place: Place) -> Mapping[str, Any]:
+    catalog = getattr(place, "catalog", None)
+    return {} if catalog is None else catalog.channels
+
+
+def _channels(place: Place) -> dict[str, Channel]:
+    """Open the channels; their library is imported when there is something to tell, and not before."""
+    section = place.settings.alarms
+    if not section.urls and not _plugins(place):
+        return {}
+    room = importlib.import_module("marketloop.loop.channels")
+    found: dict[str, Channel] = room.open_channels(
+        section.urls, _names(section.urls), _plugins(place), patience=section.timeout_s
+    )
+    return found
+
+
+def _flat(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document as fields of a log line, which has names of its own for some things."""
+    return {
+        f"about_{k}" if k in {"event", "level", "timestamp", "kind", "key", "alarm"} else k: v
+        for k, v in document.items()
+    }

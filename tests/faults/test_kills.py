@@ -1,0 +1,108 @@
+"""Kills nights at every point that they pass and at random instants, while a reader asks all the time."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.faults.conftest import JOBS, check_whole
+
+from marketloop.bench.faults import ALLOCATED, Trial, nights, passes, try_out
+from marketloop.bench.mortal import Mortal
+from marketloop.runtime.faults import POINTS
+
+INSTANTS = 10
+BETWEEN_CHECKS = 15
+# What nights of a project that has none of it do not pass: MLflow's points, tried by `marketloop bench faults`.
+ELSEWHERE = ("mirror.", "file.delete.")
+
+
+class Reader:
+    """A process that asks for champion and predictions until it is told to stop."""
+
+    def __init__(self, server: Mortal, home: Path, sign: Path) -> None:
+        self.server, self.sign = server, sign
+        server.start("poll", home=str(home), until=str(sign))
+
+    def answers(self) -> int:
+        count = Path(f"{self.sign}.asked")
+        return int(count.read_text(encoding="utf-8") or 0) if count.exists() else 0
+
+    def stop(self) -> dict[str, object]:
+        self.sign.touch()
+        return self.server.wait().document
+
+
+@pytest.fixture
+def reader(home: Path, tmp_path: Path) -> Iterator[Reader]:
+    with Mortal(JOBS) as server:
+        reader = Reader(server, home, tmp_path / "stop")
+        while not reader.answers():
+            time.sleep(0.01)
+        yield reader
+        reader.sign.touch()
+
+
+@pytest.fixture(scope="module")
+def passed(server: Mortal, served: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    """Return the points of a later night, in order, each with the place."""
+    folder = tmp_path_factory.mktemp("record")
+    copy = Path(shutil.copytree(served, folder / "copy"))
+    return passes(server, copy, nights()[1], folder / "points.txt")
+
+
+def test_killed_at_every_point_the_project_serves_and_goes_on(
+    server: Mortal, home: Path, reader: Reader, passed: tuple[str, ...]
+) -> None:
+    places = tuple(dict.fromkeys(passed))
+    hits: Counter[str] = Counter()
+    days = iter(nights()[1:])
+    for number, place in enumerate(places):
+        killed = server.run("night", home=str(home), end=next(days), fault=place)
+        assert killed.was_killed, f"{place}: {killed}"
+        hits[place.partition("@")[0]] += 1
+        if number % BETWEEN_CHECKS == BETWEEN_CHECKS - 1 or place == places[-1]:
+            done = server.run("night", home=str(home), end=next(days), recover=True).document
+            assert done.get("outcome") == "promoted", f"after {place}: {done}"
+            assert done["recovery_s"] < 30  # a second on an idle machine; `bench faults` measures it
+            check_whole(server.run("look", home=str(home)).document, done["version"])
+    said = reader.stop()
+    assert said["odd"] == []
+    assert isinstance(said["asked"], int)
+    assert said["asked"] > len(places) / 4
+    never = [point for point in POINTS if not hits[point] and not point.startswith(ELSEWHERE)]
+    assert never == []
+
+
+@pytest.mark.parametrize("kind", ["cycle", "promotion"])
+def test_killed_at_random_instants_the_project_serves_and_goes_on(server: Mortal, home: Path, kind: str) -> None:
+    days = nights()[1:]
+    chance = random.Random(kind)
+    whole = _seconds(server, home, days[0], kind)
+    version, kills = 2, 0
+    for number in range(1, INSTANTS + 1):
+        fault = f"stop:{ALLOCATED}" if kind == "promotion" else ""
+        trial = Trial(kind, fault, chance.uniform(0, whole))
+        found = try_out(server, home, trial, before=version, ends=days[2 * number : 2 * number + 2])
+        assert found.wrong == (), trial
+        kills += found.was_killed
+        version = server.run("look", home=str(home)).document["champion"]
+    assert kills >= INSTANTS / 2
+
+
+def _seconds(server: Mortal, home: Path, day: str, kind: str) -> float:
+    """Return how long a night, or its promotion, takes just now."""
+    if kind == "cycle":
+        return server.run("night", home=str(home), end=day).seconds
+    server.start("night", home=str(home), end=day, fault=f"stop:{ALLOCATED}")
+    server.told(None)
+    since = time.perf_counter()
+    server.signal(signal.SIGCONT)
+    server.wait()
+    return time.perf_counter() - since
