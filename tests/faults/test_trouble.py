@@ -24,8 +24,6 @@ from marketloop.runtime.template import record_settings
 DAYS = nights()
 POINTS = (
     "table.commit.before",
-    "file.write.before@registry.artefacts.write",
-    "file.fsync.before@registry.artefacts.write",
     "scores.commit.before",
     "ledger.commit.before@registry.registry.Registry.promote",
     "file.write.half@loop.reporting.report_turn",
@@ -99,7 +97,7 @@ def check_served(server: Mortal, home: str, version: int) -> None:
     assert seen["wrong"] == []
 
 
-@pytest.mark.parametrize("point", ["file.fsync.before", "file.rename.before", "folder.fsync.before", "file.write.half"])
+@pytest.mark.parametrize("point", ["file.fsync.before", "file.write.half"])
 def test_disk_that_refuses_a_step_of_an_artefact_is_said(server: Mortal, home: Path, point: str) -> None:
     place = f"{point}@registry.artefacts.write"
     said = server.run("night", home=str(home), end=DAYS[1], fault=f"error:{place}").document

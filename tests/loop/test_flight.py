@@ -15,7 +15,7 @@ import pytest
 
 from marketloop.bench.contention import Yard
 from marketloop.loop.flight import BETWEEN_BEATS, BusyError, single_flight
-from marketloop.state import cycles, events, lease, requests, this_process
+from marketloop.state import cycles, events, lease, requests, this_process, versions
 from marketloop.state.lease import LeaseLostError
 
 HEAD = """
@@ -24,7 +24,7 @@ from pathlib import Path
 from marketloop.bench.contention import SLOT, Yard
 from marketloop.loop.flight import single_flight
 from marketloop.registry import Ruling
-from marketloop.state import requests, streams, this_process
+from marketloop.state import requests, streams, this_process, versions
 from marketloop.state.requests import Wish
 from marketloop.state.scoreboards import Prediction
 
@@ -65,6 +65,8 @@ def stream():
 try:
     with single_flight(yard.house, trigger="schedule", reason="sleeper") as flight:
         made = yard.registry.write_candidate(SLOT, parts={"m.ubj": b"x"}, manifest=manifest, at=at)
+        with yard.state.write() as db:
+            versions.allocate(db, SLOT, process=this_process(), at=at)
         say("held")
         sys.stdin.readline()
         for name, attempt in attempts(made, flight.held):
@@ -126,11 +128,13 @@ def test_holder_that_sleeps_through_its_lease_is_overtaken_and_publishes_nothing
     with yard.state.read() as db:
         request = requests.find(db, "k")
         ended = {cycle.reason: cycle.outcome for cycle in cycles.recent(db)}
+        states = [version.state for version in versions.listing(db)]
         told = {str(event.payload["outcome"]) for event in events.recent(db)}
     assert request is not None
     assert (request.state, "lost the lease" in request.why_not) == ("failed", True)
     assert ended == {"sleeper": "failed", "next": "refused"}
     assert told == {"failed", "refused"}
+    assert states == ["complete", "abandoned"]
 
     before = table_sizes(yard)
     os.kill(sleeper.pid, signal.SIGCONT)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
 from pathlib import Path
 
+from marketloop.bench.mortal import serve
 from marketloop.registry import Registry, Ruling, StreamFiles
 from marketloop.state import Slot, State, lease, this_process
 from marketloop.state.scoreboards import Prediction
@@ -40,4 +40,4 @@ def cycle(home: Path, content: bytes) -> int:
 
 
 if __name__ == "__main__":
-    cycle(Path(sys.argv[1]), sys.argv[2].encode())
+    serve({"cycle": lambda home, content: {"version": cycle(Path(home), content.encode())}})

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 import runpy
 import shutil
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from marketloop.core.errors import UsageError
+from marketloop.bench.mortal import Mortal
 from marketloop.registry import Registry, Ruling, StreamFiles
-from marketloop.registry.faults import POINTS, VARIABLE, point
 from marketloop.state import Slot, State, champions, lease, this_process, versions
 
 NOON = dt.datetime(2026, 1, 2, 12, 0, tzinfo=dt.UTC)
 SLOT = Slot("price_predictor", "rsi10_vol20_support20")
+COMMITTED = "ledger.commit.after@registry.registry.Registry.promote"
 CYCLE = Path(__file__).with_name("one_cycle.py")
 
 
@@ -46,60 +42,54 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-def kill(home: Path, content: str, fault: str) -> subprocess.CompletedProcess[str]:
-    """Run a cycle in a process of its own that dies at the point `fault`."""
-    command = [sys.executable, str(CYCLE), str(home), content]
-    return subprocess.run(command, env={**os.environ, VARIABLE: fault}, capture_output=True, text=True, check=False)
-
-
 def run(home: Path, content: str) -> int:
     """Run a cycle here and return the version that it promoted."""
     return int(runpy.run_path(str(CYCLE))["cycle"](home, content.encode()))
 
 
-@pytest.mark.parametrize("name", POINTS)
-def test_killed_promotion_leaves_a_complete_champion_and_the_next_one_works(
-    template: Path, tmp_path: Path, name: str
-) -> None:
-    home = tmp_path / "project"
-    shutil.copytree(template, home)
-    killed = kill(home, "new", name)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+def test_killed_promotion_leaves_a_complete_champion_and_the_next_one_works(template: Path, tmp_path: Path) -> None:
+    with Mortal(str(CYCLE)) as server:
+        record = tmp_path / "points"
+        whole = shutil.copytree(template, tmp_path / "whole")
+        assert server.run("cycle", home=str(whole), content="new", fault=f"record:{record}").code == 0
+        places = tuple(dict.fromkeys(record.read_text(encoding="utf-8").splitlines()))
+        assert len(places) > 50
+        for number, place in enumerate(places):
+            home = shutil.copytree(template, tmp_path / f"project{number}")
+            killed = server.run("cycle", home=str(home), content="new", fault=place)
+            assert killed.was_killed, (place, killed)
+            check(home, is_committed=number >= places.index(COMMITTED), place=place)
 
-    is_committed = name in {"promote.committed", "prune.committed", "prune.deleted"}
+
+def check(home: Path, *, is_committed: bool, place: str) -> None:
+    """Assert that the champion is complete after recovery, and that the next cycle promotes."""
     with State.open(f"sqlite:///{home}/state.db") as state:
         registry = Registry(home / "registry", state)
         registry.recover()
         champion = registry.champion(SLOT)
-        assert champion is not None
-        assert (champion.version, champion.entry) == ((4, 2) if is_committed else (1, 1))
+        assert champion is not None, place
+        assert (champion.version, champion.entry) == ((4, 2) if is_committed else (1, 1)), place
         artefact = registry.load(SLOT, champion.version)
-        assert artefact.parts["model.ubj"] == (b"new" if is_committed else b"old")
+        assert artefact.parts["model.ubj"] == (b"new" if is_committed else b"old"), place
         with state.read() as db:
             complete = {row.path for row in versions.listing(db) if row.state == "complete"}
-            assert not [row for row in versions.listing(db) if row.state == "writing"]
-        folders = {path.relative_to(registry.root).as_posix() for path in registry.root.glob("*/*/*")}
-        assert folders == complete
+            assert not [row for row in versions.listing(db) if row.state == "writing"], place
+        assert {path.relative_to(registry.root).as_posix() for path in registry.root.glob("*/*/*")} == complete, place
 
     again = run(home, "newer")
     with State.open(f"sqlite:///{home}/state.db") as state:
         registry = Registry(home / "registry", state)
         champion = registry.champion(SLOT)
-        assert champion is not None
-        assert champion.version == again
-        assert registry.load(SLOT, champion.version).parts["model.ubj"] == b"newer"
+        assert champion is not None, place
+        assert champion.version == again, place
+        assert registry.load(SLOT, champion.version).parts["model.ubj"] == b"newer", place
         with state.read() as db:
             entries = [entry.entry for entry in champions.history(db, SLOT)]
-        assert entries == list(range(len(entries), 0, -1))
+        assert entries == list(range(len(entries), 0, -1)), place
         before = champion
         back = registry.rollback(SLOT, reason="test", at=NOON + dt.timedelta(days=3))
-        assert back.version < before.version
-    assert StreamFiles(home / "streams").recover({"s/1.parquet"}) == ()
-
-
-def test_unknown_fault_point_is_an_error() -> None:
-    with pytest.raises(UsageError, match='unknown fault point "nowhere"'):
-        point("nowhere")
+        assert back.version < before.version, place
+    assert StreamFiles(home / "streams").recover({"s/1.parquet"}) == (), place
 
 
 def test_recovery_leaves_a_living_writer_alone(template: Path, tmp_path: Path) -> None:

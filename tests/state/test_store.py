@@ -155,10 +155,9 @@ def test_state_says_so_when_the_server_goes_away_in_the_middle_and_goes_on_when_
     empty_postgres: str, noon: dt.datetime
 ) -> None:
     with State.open(empty_postgres.replace("loop@", "loop:secret@")) as state:
-        with pytest.raises(FailedError, match=r"went away: what was not committed is undone") as caught:  # noqa: PT012
-            with state.write() as db:
-                heartbeats.beat(db, "loop", document={}, process=this_process(), at=noon)
-                db.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+        with pytest.raises(FailedError, match="went away: what was not committed") as caught, state.write() as db:  # noqa: PT012
+            heartbeats.beat(db, "loop", document={}, process=this_process(), at=noon)
+            db.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
         assert "secret" not in str(caught.value)
         with state.write() as db:
             assert heartbeats.last(db, "loop") is None

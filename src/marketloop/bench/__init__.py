@@ -9,6 +9,8 @@ __all__ = ["BENCHES"]
 
 BENCHES: Final[Mapping[str, str]] = {
     "backtest": "marketloop.bench.backtest",
+    "contention": "marketloop.bench.contention",
+    "faults": "marketloop.bench.faults",
     "features": "marketloop.bench.features",
     "gate": "marketloop.bench.gate",
     "guard": "marketloop.bench.guard",

@@ -78,6 +78,7 @@ class Mortal:
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
             self._process.wait()
+            self._server().stdout.close()  # type: ignore[union-attr]
 
     def run(self, job: str, *, fault: str = "", kill_after: float | None = None, **given: Any) -> Ended:
         """Run a job to its end, or to its death `kill_after` seconds from its start."""

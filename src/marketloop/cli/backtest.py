@@ -85,7 +85,8 @@ def command(
         result = backtesting.backtest_model(house, model, plan, period=period, tell=tell)
         written = backtesting.write_tear_sheet(house, result, report)
         orders = None if export_orders is None else backtesting.write_orders(result, export_orders)
-    document: dict[str, Any] = result.document(written, orders)
+        document: dict[str, Any] = result.document(written, orders)
+        call.room("loop.announcing").announce_backtest(house, document, result.tickers)
     return Answer(document, lambda screen: _show(screen, document))
 
 

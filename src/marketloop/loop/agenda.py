@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from marketloop.loop.schedules import Schedule
 
-__all__ = ["Slot", "key_parts", "next_slot", "slot_key", "slots_between"]
+__all__ = ["Slot", "key_parts", "names_of", "next_slot", "slot_key", "slots_between"]
 
 MOST: Final = 400
 """Missed slots of one schedule that are looked at one by one; what lies before them is told with the oldest."""
@@ -72,6 +72,12 @@ def key_parts(key: str) -> tuple[tuple[str, ...], dt.datetime] | None:
         return tuple(name.split("+")), dt.datetime.fromisoformat(moment)
     except ValueError:
         return None
+
+
+def names_of(key: str) -> tuple[str, ...]:
+    """Return the names of the schedules that a key speaks of."""
+    parts = key_parts(key)
+    return () if parts is None else parts[0]
 
 
 def slots_between(schedules: Sequence[Schedule], after: Mapping[str, dt.datetime], until: dt.datetime) -> list[Slot]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from marketloop.runtime.files import disk_errors, ensure_folder
+from marketloop.runtime.files import disk_errors, ensure_folder, fill, rename
 from marketloop.runtime.journal import alone
 from marketloop.state import State, alarms
 from marketloop.state.alarms import Raised
@@ -48,11 +47,9 @@ def append_new(path: Path, state: State, zone: ZoneInfo) -> int:
         text = "".join(_entry(alarm, zone) for alarm in fresh).encode()
         with disk_errors(path):
             if path.exists() and path.stat().st_size > MOST_BYTES:
-                path.replace(path.with_name(f"{path.name}.1"))
+                rename(path, path.with_name(f"{path.name}.1"))
             with path.open("ab") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
+                fill(file.fileno(), text)
     return len(fresh)
 
 

@@ -10,12 +10,14 @@ from dataclasses import dataclass, field, replace
 from marketloop.core.errors import UsageError
 from marketloop.loop.conditions import skipped
 from marketloop.loop.early import nothing_new
+from marketloop.loop.events import drain_events
 from marketloop.loop.flight import BusyError, Flight, single_flight
 from marketloop.loop.house import House, enabled_families
 from marketloop.loop.ingesting import CollectRequest, ingest
 from marketloop.loop.mirroring import drain_mirrors
 from marketloop.loop.preparing import Choices, choose
 from marketloop.loop.results import CycleResult, FamilyResult, best_outcome
+from marketloop.loop.retaining import retain
 from marketloop.loop.ringing import ring
 
 __all__ = ["CycleRequest", "run_cycle"]
@@ -84,6 +86,7 @@ def run_cycle(house: House, request: CycleRequest, *, tell: Telling | None = Non
     except BaseException:
         ring(house)  # a failed cycle is told of, and raised on
         raise
+    drain_events(house)
     drain_mirrors(house)
     ring(house)
     return result
@@ -114,7 +117,10 @@ def _turns(
     """Take each family from its matrix to its verdict; what learns and examines is loaded here, and not before."""
     turn = importlib.import_module("marketloop.loop.turn")
     asked = turn.LeakReports()
-    return {family: turn.guarded_turn(house, family, request, flight, tell, asked) for family in families}
+    done = {family: turn.guarded_turn(house, family, request, flight, tell, asked) for family in families}
+    turn.keep_journals(house, families)
+    retain(house, families)
+    return done
 
 
 def _silent(what: str, done: int, total: int) -> None:

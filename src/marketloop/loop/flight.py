@@ -13,7 +13,7 @@ from marketloop.core.errors import MarketLoopError, RefusedError
 from marketloop.loop.events import publish_end_of_cycle
 from marketloop.loop.house import House
 from marketloop.runtime.clock import ticks
-from marketloop.state import Connection, cycles, lease, requests, streams, this_process
+from marketloop.state import Connection, cycles, lease, requests, streams, this_process, versions
 from marketloop.state.lease import Lease
 
 __all__ = ["BusyError", "Flight", "beating", "single_flight"]
@@ -120,8 +120,12 @@ def _bury(db: Connection, before: Lease | None, *, at: dt.datetime) -> None:
     """Record as failed what the holder before left running; who holds the lease now knows that nothing runs."""
     for cycle_id in cycles.fail_running(db, at=at):
         publish_end_of_cycle(db, cycle_id, at=at)
-    if before is not None and before.released_at is None:
-        requests.release_of(db, before.process, at=at)
+    if before is None or before.process == this_process():
+        return
+    requests.release_of(db, before.process, at=at)
+    for row in versions.listing(db):
+        if row.state == "writing" and row.process == before.process:
+            versions.mark(db, row.slot, row.version, "abandoned")  # `recover` deletes its folder
 
 
 def _land(house: House, flight: Flight) -> None:

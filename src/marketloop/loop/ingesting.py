@@ -21,6 +21,7 @@ from marketloop.data.sources import Source
 from marketloop.data.universes import largest, resolve_universe
 from marketloop.data.views import write_copies
 from marketloop.data.vintages import series_warnings
+from marketloop.loop.flight import beating
 from marketloop.loop.house import House
 from marketloop.state import lease, this_process
 
@@ -103,8 +104,10 @@ def _collecting(house: House) -> Iterator[None]:
         who = f" ({holder.process})" if holder else ""
         raise RefusedError(f"another collection is running{who}: nothing was fetched; try again when it is done")
     try:
-        yield
+        with beating(house, held):
+            yield
     finally:
+        lease.let_go(held, house.state.ledger.engine.url)
         with house.state.write() as db:
             lease.release(db, held, at=house.clock.now())
 

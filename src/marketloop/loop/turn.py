@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from marketloop.loop.flight import Flight
 from marketloop.loop.guard import watch_promotion
 from marketloop.loop.harm import watch_champion
 from marketloop.loop.house import House
+from marketloop.loop.predicting import keep_journal
 from marketloop.loop.preparing import Prepared, choose, prepare
 from marketloop.loop.promoting import promote, record_failure, refuse_leak
 from marketloop.loop.reporting import report_turn
@@ -28,7 +29,7 @@ from marketloop.runtime.logging import get_logger
 if TYPE_CHECKING:  # the cycle loads this module, not the other way round
     from marketloop.loop.cycle import CycleRequest
 
-__all__ = ["LeakReports", "guarded_turn"]
+__all__ = ["LeakReports", "guarded_turn", "keep_journals"]
 
 Telling = Callable[[str, int, int], None]
 
@@ -46,6 +47,17 @@ def guarded_turn(
     except Exception as error:  # noqa: BLE001 -- the outermost edge of a cycle: recorded, never lost
         log.error("family failed", family=family, cycle=flight.id, traceback=traceback.format_exc())
         return record_failure(house, family, flight, f"{type(error).__name__}: {error}")
+
+
+def keep_journals(house: House, families: Sequence[str]) -> None:
+    """Journal what the champions, and versions on trial, say of the newest session; one that cannot speak is logged."""
+    for family in families:
+        if house.registry.champion(house.slot(family)) is None:
+            continue
+        try:
+            keep_journal(house, family)
+        except MarketLoopError as error:
+            get_logger("loop").warning("the journal is behind", family=family, reason=str(error))
 
 
 def _turn(

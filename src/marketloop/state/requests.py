@@ -49,7 +49,7 @@ class Request:
     Parameters
     ----------
     id : str
-        E.g. ``retrain_20260102T030405_ab12``; the API calls it the job.
+        E.g. ``retrain_20260102T030405_ab12cd34``; the API calls it the job.
     key : str
         Unique: asking twice with one key is asking once. A schedule's slot, an event's id, or the id itself.
     trigger : str

@@ -28,12 +28,16 @@ _ENVIRONMENT: Final = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
 }
+_PATIENCE: Final = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+"""A server that is away is asked again by the next cycle; MLflow's own seven tries keep one waiting for minutes."""
 
 
 @functools.cache
 def mlflow() -> Any:
     """Import MLflow and return it: the door, because the import takes seconds that a quiet cycle need not spend."""
     os.environ.update(_ENVIRONMENT)  # MLflow reads it while it is imported
+    for name, value in _PATIENCE.items():
+        os.environ.setdefault(name, value)
     guest = importlib.import_module("mlflow")
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
