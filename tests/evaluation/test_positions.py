@@ -50,9 +50,9 @@ def test_trailing_rule_is_the_quantile_of_the_newest_earlier_blocks(
     scores[rng.random(scores.shape) < 0.2] = np.nan
     block = (np.arange(30) + 3) // length
     found = trailing_rule(scores, block, share=share, least=least)
-    said = np.isfinite(scores).any(axis=1)
+    said = np.asarray(np.isfinite(scores).any(axis=1))
     for t in range(30):
-        first = block[t]
+        first = int(block[t])
         while said[(block >= first) & (block < block[t])].sum() < least and first > block[0]:
             first -= 1
         past = scores[(block >= first) & (block < block[t])]

@@ -52,7 +52,8 @@ def test_cycle_without_new_bars_is_recorded_as_skipped_with_its_reasons(root: Pa
     with opened(root) as house:
         result = run_cycle(house, CycleRequest())
         with house.state.read() as db:
-            recorded = cycles.recent(db, limit=1)[0]
+            recorded = cycles.get(db, str(result.cycle_id))
+    assert recorded is not None
     assert result.outcome == recorded.outcome == "skipped"
     assert [turn["reason_code"] for turn in recorded.document["families"]] == ["not_due", "not_due"]
     for turn in result.families:

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from marketloop.core.errors import UsageError
-from marketloop.loop import cycle as cycle_module
+from marketloop.loop import turn as turn_module
 from marketloop.loop.cycle import CycleRequest, run_cycle
 from marketloop.loop.house import House, open_house
 from marketloop.loop.ingesting import CollectRequest
@@ -126,7 +126,7 @@ def test_interrupted_night_is_recorded_as_failed_and_loses_nothing(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(cycle_module, "examine_candidate", interrupt)
+        patch.setattr(turn_module, "examine_candidate", interrupt)
         with pytest.raises(KeyboardInterrupt):
             night(house, dt.date(2015, 12, 22))
     with house.state.read() as db:
@@ -153,7 +153,7 @@ def test_failing_family_is_recorded_and_raises_nothing(house: House, monkeypatch
     def burst(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a plugin's recipe")
 
-    monkeypatch.setattr(cycle_module, "make_candidate", burst)
+    monkeypatch.setattr(turn_module, "make_candidate", burst)
     result = night(house, dt.date(2015, 12, 30))
     assert (result.outcome, result.exit_code) == ("failed", 3)
     assert result.families[0].error == "ZeroDivisionError: a plugin's recipe"
