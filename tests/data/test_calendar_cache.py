@@ -1,4 +1,4 @@
-"""Calendars are laid out once and kept; a damaged copy is made anew, and a place that cannot be written is no obstacle."""
+"""Calendars are laid out once and kept; a damaged copy is made anew, and nothing depends on the place."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import pytest
 PROGRAM = """
 import datetime as dt, sys
 from marketloop.data.calendar import load_closes, load_timezone
-print(len(load_closes("XNYS", dt.date(2024, 1, 1), dt.date(2024, 12, 31))), load_timezone("NYSE"), "pandas" in sys.modules)
+sessions = len(load_closes("XNYS", dt.date(2024, 1, 1), dt.date(2024, 12, 31)))
+print(sessions, load_timezone("NYSE"), "pandas" in sys.modules)
 """
 
 

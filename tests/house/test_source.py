@@ -19,6 +19,7 @@ DOORS = (
     "data/builtin.py",
     "data/calendar.py",
     "data/repeats.py",
+    "evaluation/nomination.py",
     "loop/alarms.py",
     "loop/cycle.py",
     "loop/house.py",

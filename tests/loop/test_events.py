@@ -14,8 +14,8 @@ from marketloop.loop import Event, EventType, publish
 from marketloop.loop.events import drain_events, publish_end_of_cycle
 from marketloop.loop.flight import single_flight
 from marketloop.loop.house import House, open_house
-from marketloop.loop.payloads import PAYLOADS
 from marketloop.registry import Ruling
+from marketloop.runtime.payloads import PAYLOADS
 from marketloop.runtime.project import create_project
 from marketloop.state import Slot, cycles, events, lease, this_process
 

@@ -100,6 +100,7 @@ def test_started_service_reacts_to_events_and_stop_ends_its_cycle(root: Path) ->
         service.start()
         service.start()
         assert pulse(house)["running"]
+        assert service.status()["running"]
         publish(Event(EventType.ANALYSIS_COMPLETED, {"batch_size": 80}), root)
         eventually(lambda: bool(all_requests(house)))
         assert "on_events is off" in all_requests(house)[0].why_not

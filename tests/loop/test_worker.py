@@ -132,7 +132,8 @@ def test_heartbeat_tells_what_runs_and_that_a_loop_is_there(house: House, one: W
         beat = heartbeats.last(db, LEASE)
     assert beat is not None
     assert beat.document["request"]["request_id"] == asked.id
-    assert beat.document["next_runs"] == []
+    assert beat.document["next_retraining"] is None  # the project has no schedule
+    assert "price_predictor" in [family["family"] for family in beat.document["families"]]
     assert pulse(house)["running"]
 
 

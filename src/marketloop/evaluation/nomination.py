@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from marketloop.core.catalog import Family, Learner, Recipe
 from marketloop.core.errors import FailedError
@@ -218,7 +218,9 @@ def _lead(own: Mapping[int, float], other: Mapping[int, float]) -> tuple[float, 
         return 0.0, np.inf
     difference = np.array([own[number] - other[number] for number in common])
     error = float(difference.std(ddof=1) / np.sqrt(len(common)))
-    return float(difference.mean()), error * float(stdtrit(len(common) - 1, ONE_ERROR))
+    # Loaded here: a night that finds nothing new reads this module for its values, and SciPy takes half a second.
+    quantile = float(importlib.import_module("scipy.special").stdtrit(len(common) - 1, ONE_ERROR))
+    return float(difference.mean()), error * quantile
 
 
 def comparison(folds: Iterable[FoldRecord]) -> dict[str, float]:

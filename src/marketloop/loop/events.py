@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from marketloop.core.errors import UsageError
 from marketloop.loop.house import House, open_house
-from marketloop.loop.payloads import EventType, event_type, payload_of
 from marketloop.runtime.logging import get_logger
+from marketloop.runtime.payloads import EventType, event_type, payload_of
 from marketloop.runtime.project import find_project
 from marketloop.state import Connection, cycles, events, outbox
 from marketloop.state.columns import encode
@@ -49,7 +49,7 @@ class Event:
     ----------
     type : EventType or its name
     data : mapping
-        Checked against the model of its type (`marketloop.loop.payloads`) and completed with its defaults.
+        Checked against the model of its type (`marketloop.runtime.payloads`) and completed with its defaults.
 
     Raises
     ------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from marketloop.loop.payloads import event_type
+from marketloop.runtime.payloads import event_type
 from marketloop.state import State, events
 from marketloop.state.events import Stored
 

@@ -12,8 +12,8 @@ from marketloop.loop.alarms import raise_alarm, went_wrong
 from marketloop.loop.conditions import why_not_now
 from marketloop.loop.events import LOOP
 from marketloop.loop.house import House, enabled_families
-from marketloop.loop.payloads import EventType, event_type, payload_of
 from marketloop.runtime.logging import get_logger
+from marketloop.runtime.payloads import EventType, event_type, payload_of
 from marketloop.state import Connection, events, requests, this_process
 from marketloop.state.events import Stored
 from marketloop.state.requests import Wish

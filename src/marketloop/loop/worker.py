@@ -14,13 +14,14 @@ from marketloop.core.errors import MarketLoopError
 from marketloop.loop.aftermath import close_request, record_stopped, running_elsewhere
 from marketloop.loop.alarms import enter, raise_alarm, went_wrong
 from marketloop.loop.children import Child, stop_all
-from marketloop.loop.due import due_slots, next_runs, waiting_slots
+from marketloop.loop.due import due_slots
 from marketloop.loop.events import drain_events, publish_end_of_cycle
 from marketloop.loop.feeding import MIRRORED, feed_mirrors
 from marketloop.loop.house import House
 from marketloop.loop.pulse import LEASE
 from marketloop.loop.reacting import react
 from marketloop.loop.runs import cycle_arguments
+from marketloop.loop.status import plan_document
 from marketloop.runtime.clock import ticks
 from marketloop.runtime.logging import get_logger
 from marketloop.state import cycles, events, heartbeats, lease, outbox, requests, this_process
@@ -35,6 +36,8 @@ STOP_S: Final = 4.0
 """Seconds that a running cycle has to end by itself when the worker is stopped; then it is killed."""
 _PATIENCE: Final = dt.timedelta(minutes=2)
 MIRROR_PAUSE_S: Final = 30.0
+PLAN_S: Final = 60.0
+"""Seconds for which the plans in a heartbeat hold."""
 ALARMING: Final = 3
 """Rounds that failed in a row for a known reason before somebody is told; an unforeseen one is told at once."""
 _LONGEST_PAUSE_S: Final = 60.0
@@ -70,6 +73,8 @@ class Worker:
     _mirrors: threading.Thread | None = None
     _mirrored: float | None = None
     _left: int = 0
+    _planned: float | None = None
+    _plans: Mapping[str, Any] = field(default_factory=dict)
     _failures: int = 0
     _standing_by: bool = False
     _not_before: float = 0.0
@@ -235,13 +240,13 @@ class Worker:
             self.say("skipped", {"request_id": request.id, "why_not": busy})
 
     def _beat(self) -> None:
+        """Tell that we live, what runs next and why not; the plans are made anew once a minute."""
         at = self.house.clock.now()
+        if self._planned is None or not 0 <= ticks() - self._planned < PLAN_S:
+            self._planned, self._plans = ticks(), {}  # what cannot be told now is told without it
+            self._plans = plan_document(self.house, at=at)
         document = {
-            "next_runs": [
-                {"name": run.name, "families": list(run.families), "at": run.at.isoformat()}
-                for run in next_runs(self.house, at=at)
-            ],
-            "waiting": waiting_slots(self.house),
+            **self._plans,
             "request": None if self._request is None else _told(self._request),
             "failures": self._failures,
         }
