@@ -63,37 +63,50 @@ def test_killed_at_every_point_the_project_serves_and_goes_on(
     places = tuple(dict.fromkeys(passed))
     hits: Counter[str] = Counter()
     days = iter(nights()[1:])
+    later = []
     for number, place in enumerate(places):
-        killed = server.run("night", home=str(home), end=next(days), fault=place)
-        assert killed.was_killed, f"{place}: {killed}"
-        hits[place.partition("@")[0]] += 1
+        if server.run("night", home=str(home), end=next(days), fault=place).was_killed:
+            hits[place.partition("@")[0]] += 1
+        else:  # the reader was first to compute the features of the new bars, so the night wrote none
+            later.append(place)
         if number % BETWEEN_CHECKS == BETWEEN_CHECKS - 1 or place == places[-1]:
-            done = server.run("night", home=str(home), end=next(days), recover=True).document
-            assert done.get("outcome") == "promoted", f"after {place}: {done}"
-            assert done["recovery_s"] < 30  # a second on an idle machine; `bench faults` measures it
-            check_whole(server.run("look", home=str(home)).document, done["version"])
+            check_next(server, home, next(days))
     said = reader.stop()
     assert said["odd"] == []
     assert isinstance(said["asked"], int)
     assert said["asked"] > len(places) / 4
+    for place in later:
+        assert server.run("night", home=str(home), end=next(days), fault=place).was_killed, place
+        hits[place.partition("@")[0]] += 1
+    check_next(server, home, next(days))
     never = [point for point in POINTS if not hits[point] and not point.startswith(ELSEWHERE)]
     assert never == []
 
 
+def check_next(server: Mortal, home: Path, day: str) -> None:
+    """Assert that a night that nobody kills promotes, and that nothing of the dead ones is left."""
+    done = server.run("night", home=str(home), end=day, recover=True).document
+    assert done.get("outcome") == "promoted", done
+    assert done["recovery_s"] < 30  # a tenth of a second on an idle machine; `bench faults` measures it
+    check_whole(server.run("look", home=str(home)).document, done["version"])
+
+
 @pytest.mark.parametrize("kind", ["cycle", "promotion"])
 def test_killed_at_random_instants_the_project_serves_and_goes_on(server: Mortal, home: Path, kind: str) -> None:
-    days = nights()[1:]
+    days = iter(nights()[1:])
     chance = random.Random(kind)
-    whole = _seconds(server, home, days[0], kind)
+    whole = _seconds(server, home, next(days), kind)
     version, kills = 2, 0
-    for number in range(1, INSTANTS + 1):
+    for _ in range(3 * INSTANTS):
         fault = f"stop:{ALLOCATED}" if kind == "promotion" else ""
         trial = Trial(kind, fault, chance.uniform(0, whole))
-        found = try_out(server, home, trial, before=version, ends=days[2 * number : 2 * number + 2])
+        found = try_out(server, home, trial, before=version, ends=(next(days), next(days)))
         assert found.wrong == (), trial
-        kills += found.was_killed
         version = server.run("look", home=str(home)).document["champion"]
-    assert kills >= INSTANTS / 2
+        kills += found.was_killed
+        if kills == INSTANTS:
+            break
+    assert kills == INSTANTS
 
 
 def _seconds(server: Mortal, home: Path, day: str, kind: str) -> float:

@@ -30,6 +30,8 @@ ALLOCATED: Final = "ledger.commit.after@registry.registry.Registry.write_candida
 """Where the promotion begins: the version has its number, and nothing else."""
 PROJECTS: Final = ("served", "empty", "served, mirrored", "empty, mirrored")
 """With a champion or without one, with MLflow or without; what only the later ones pass is tried with them."""
+MOST: Final = 3
+"""How many instants are tried for a kill, at most: a night that is quicker than the measured one survives some."""
 FIRST: Final = 830
 """Sessions of the market before the first night."""
 
@@ -87,7 +89,7 @@ def run(
     Parameters
     ----------
     kills : int
-        Random instants.
+        Random instants at which a process was killed; instants after its end are tried too and do not count.
     workers : int
         Servers of processes side by side.
     seeds : int
@@ -107,11 +109,19 @@ def run(
         for _ in range(workers):
             servers.put(stack.enter_context(Mortal(NIGHTS)))
         template = Template.make(servers, Path(name))
-        trials = [*template.point_trials(), *template.instants(kills, random.Random(seeds))]  # noqa: S311 -- no secret
+        points = list(template.point_trials())
         found: list[Found] = []
-        for one in threaded_map(lambda trial: _tried(servers, template, trial), trials, workers=workers):
+
+        def trials() -> Iterator[Trial]:
+            yield from points
+            for one in template.instants(MOST * kills, random.Random(seeds)):  # noqa: S311 -- no secret
+                if sum(one.was_killed and one.trial.kind != "point" for one in found) >= kills:
+                    return
+                yield one
+
+        for one in threaded_map(lambda trial: _tried(servers, template, trial), trials(), workers=workers):
             found.append(one)
-            tell(len(found), len(trials), "killing")
+            tell(len(found), len(points) + kills, "killing")
     return _document(found, template, time.perf_counter() - started)
 
 
@@ -277,6 +287,7 @@ def _document(found: Sequence[Found], template: Template, seconds: float) -> dic
             "recovery_ms_max": round(1000 * max(recoveries), 1) if recoveries else None,
             "cycle_s": round(template.cycle_s, 2),
             "promotion_s": round(template.promotion_s, 2),
+            "survived": sum(not one.was_killed for one in found),
             "violations": sum(bool(one.wrong) for one in found),
             "violated": [{"fault": str(one.trial), "wrong": list(one.wrong)} for one in found if one.wrong][:50],
         },

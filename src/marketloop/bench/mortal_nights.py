@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from marketloop.bench.mortal import Job, serve
 from marketloop.core.errors import MarketLoopError
-from marketloop.data.calendar import load_sessions
 from marketloop.features.evidence import LeakReport
 from marketloop.loop import checks
 from marketloop.loop.cycle import CycleRequest, run_cycle
@@ -18,6 +17,7 @@ from marketloop.loop.house import House, open_house
 from marketloop.loop.ingesting import CollectRequest
 from marketloop.loop.predicting import predict
 from marketloop.loop.preparing import Choices
+from marketloop.runtime.logging import set_up_logging
 from marketloop.runtime.project import create_project
 from marketloop.runtime.threads import set_thread_budget
 from marketloop.state import champions, cycles, decisions, streams, versions
@@ -108,12 +108,13 @@ JOBS: Final[dict[str, Job]] = {"make": make, "night": night, "look": look, "poll
 
 
 def main() -> None:
-    """Serve the jobs; what a night needs is imported before the first one, and no thread runs yet.
+    """Serve the jobs; what a night needs is imported before the first one.
 
-    The leak question is answered beforehand: it writes nothing, and is two thirds of so small a night.
+    Nothing is computed here: threads of Polars or of the store would not survive the fork, and what they hold would
+    stay locked. The leak question is answered beforehand: it writes nothing, and is two thirds of so small a night.
     """
     vars(checks)["leak_report"] = _no_leak
-    load_sessions("XNYS", dt.date(2012, 1, 3), dt.date(2020, 1, 2))
+    set_up_logging(None)
     mlflow()
     serve(JOBS)
 

@@ -42,6 +42,8 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "regime": Entry("marketloop.cli.regime", "Show what the champion says of the market's regime."),
     "status": Entry("marketloop.cli.status", "Show where the project stands."),
     "events": Entry("marketloop.cli.events", "Publish what happened, or list it and what came of it."),
+    "serve": Entry("marketloop.cli.serve", "Serve predictions, status and jobs over HTTP."),
+    "keys": Entry("marketloop.cli.keys", "Make, list, rotate and revoke the keys of the API."),
     "loop": Entry("marketloop.cli.loop", "Plan, react and retrain by itself until it is stopped."),
     "up": Entry("marketloop.cli.up", "Run everything that a project needs, and restart what dies."),
     "demo": Entry("marketloop.cli.demo", "Take real sample data through the whole road."),

@@ -205,12 +205,20 @@ class RegistrySection(Section):
 
 
 class ServeSection(Section):
-    """Where predictions are served; `stale_after` counts sessions."""
+    """Where predictions are served; `stale_after` counts sessions.
+
+    `hosts` are names under which the server may be called besides those of this machine and `host`. A client may read
+    `reads_per_second`, and ask the loop for something `asks_per_minute`; bodies have at most `body_kb`.
+    """
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
     primary: str = "price_predictor"
     stale_after: int = Field(default=3, ge=1)
+    hosts: Names = ()
+    reads_per_second: float = Field(default=2000, gt=0)
+    asks_per_minute: float = Field(default=30, gt=0)
+    body_kb: int = Field(default=1000, ge=1, le=100_000)
 
 
 AlarmKind = Literal["success", "validation", "degradation", "rollback", "error", "drift", "repair"]

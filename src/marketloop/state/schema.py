@@ -32,6 +32,7 @@ __all__ = [
     "decisions",
     "events",
     "heartbeats",
+    "keys",
     "leases",
     "outbox",
     "requests",
@@ -52,7 +53,7 @@ VERSION: Final = 3
 """Version of these tables. A database with a greater one was written by a newer MarketLoop and is left alone.
 
 2 added `tunings`, `trials` and the interval of a prediction; 3 added `requests`, `events`, `alarms`, `rollouts`,
-`sightings`, and the version to the scoreboards. A change of this file needs a new version and its script in
+`sightings`, `keys`, and the version to the scoreboards. A change of this file needs a new version and its script in
 `migrations/versions`; a test compares both ways to the same tables.
 """
 
@@ -280,6 +281,18 @@ sightings: Final = Table(
     Column("heartbeat_at", Moment, nullable=False),
     Column("tick", Float, nullable=False),
     Column("seen_at", Moment, nullable=False),
+)
+
+keys: Final = Table(
+    "keys",
+    LEDGER,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(128), nullable=False, unique=True),
+    Column("role", String(16), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment),
+    Column("revoked_at", Moment),
 )
 
 requests: Final = Table(

@@ -1,4 +1,4 @@
-"""Version 3: requests, events, alarms, rollouts, sightings of leases; scoreboards know their version."""
+"""Version 3: requests, events, alarms, rollouts, keys, sightings of leases; scoreboards know their version."""
 
 from __future__ import annotations
 
@@ -28,6 +28,16 @@ def upgrade_ledger(op: Operations) -> None:
         sa.Column("recorded_at", sa.String(32), nullable=False),
     )
     append_only(op.get_bind(), "rollouts")
+    op.create_table(
+        "keys",
+        sa.Column("id", sa.String(32), primary_key=True),
+        sa.Column("name", sa.String(128), nullable=False, unique=True),
+        sa.Column("role", sa.String(16), nullable=False),
+        sa.Column("digest", sa.String(64), nullable=False),
+        sa.Column("created_at", sa.String(32), nullable=False),
+        sa.Column("expires_at", sa.String(32)),
+        sa.Column("revoked_at", sa.String(32)),
+    )
     op.create_table(
         "sightings",
         sa.Column("name", sa.String(64), primary_key=True),

@@ -1,0 +1,31 @@
+"""``marketloop serve``: the API."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from marketloop.cli.call import Answer, Call
+from marketloop.cli.render import Screen
+
+__all__ = ["command"]
+
+
+def command(
+    call: Call,
+    host: Annotated[str | None, typer.Option("--host", help="Address to listen on; 127.0.0.1 by default.")] = None,
+    port: Annotated[int | None, typer.Option("--port", min=1, max=65535, help="8000 by default.")] = None,
+) -> Answer:
+    """Serve predictions, status and jobs over HTTP until it is stopped."""
+    settings = call.settings({"serve.host": host, "serve.port": port})
+    project = call.project()
+    server, helm = call.room("web.server"), call.room("loop.helm")
+    clock = call.room("runtime.clock").SystemClock()
+    premises = server.premises_for(project, settings, clock, lambda: helm.open_state(project, settings))
+    server.serve(premises)
+    return Answer({"served": f"http://{settings.serve.host}:{settings.serve.port}"}, _show)
+
+
+def _show(screen: Screen) -> None:
+    screen.line("stopped", style="dim")

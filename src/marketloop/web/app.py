@@ -1,0 +1,96 @@
+"""The application: endpoints behind the door, a desk that is kept fresh, problems instead of tracebacks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from importlib import metadata
+
+from fastapi import FastAPI
+
+from marketloop.web import events, health, model, predictions, retraining
+from marketloop.web.door import Door, Rules
+from marketloop.web.premises import Premises
+from marketloop.web.problems import Problem, add_problem_handlers
+
+__all__ = ["build_app"]
+
+BETWEEN_LOOKS_S = 1.0
+DESCRIPTION = """
+Predictions of the champions, their evidence, and the wheel that keeps them fresh.
+
+Every answer names the version that gave it. Signals are HOLD while no skill is proven (`provisional`), and where the
+model is not sure enough (`abstained`). Errors are `application/problem+json`.
+"""
+
+
+def build_app(premises: Premises, rules: Rules) -> FastAPI:
+    """Return the ASGI application of a project.
+
+    Parameters
+    ----------
+    premises : Premises
+    rules : Rules
+        What the door asks of a visitor.
+    """
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(_look, premises)
+        looking = asyncio.create_task(_keep_looking(premises))
+        try:
+            yield
+        finally:
+            looking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await looking
+            premises.desk.close()
+
+    app = FastAPI(
+        title="MarketLoop",
+        version=metadata.version("marketloop"),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        swagger_ui_parameters={"persistAuthorization": False},
+    )
+    app.state.premises = premises
+    for part in (predictions, retraining, model, events, health):
+        app.include_router(part.router)
+    add_problem_handlers(app)
+    _describe(app)
+    app.add_middleware(Door, rules=rules, meters=premises.meters)
+    return app
+
+
+async def _keep_looking(premises: Premises) -> None:
+    while True:
+        await asyncio.sleep(BETWEEN_LOOKS_S)
+        await asyncio.to_thread(_look, premises)
+
+
+def _look(premises: Premises) -> None:
+    """Swap newer scoreboards in; trouble stays in the view, where every answer can say so."""
+    if premises.desk.refresh(premises.clock.now()):
+        premises.meters.swaps.inc()
+
+
+def _describe(app: FastAPI) -> None:
+    """Add to the OpenAPI document what is true of every endpoint: the key, and the shape of a problem."""
+    plain = app.openapi
+
+    def openapi() -> dict[str, object]:
+        if app.openapi_schema is None:
+            document = plain()
+            components = document.setdefault("components", {})
+            components.setdefault("schemas", {})["Problem"] = Problem.model_json_schema(
+                ref_template="#/components/schemas/{model}"
+            )
+            components["securitySchemes"] = {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, `ml_...`."}
+            }
+            document["security"] = [{"bearer": []}, {}]
+            app.openapi_schema = document
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]

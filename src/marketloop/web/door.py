@@ -1,0 +1,260 @@
+"""The door: every request passes it once, before anything else; host, origin, key, pace, size, headers, meters."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from marketloop.serving.keys import Kept, KeyRing
+from marketloop.web.limits import Allowance, Limiter
+from marketloop.web.meters import Meters
+from marketloop.web.problems import problem
+
+__all__ = ["ANYBODY", "Door", "Rules", "Visitor", "visitor_of"]
+
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+UNSAFE: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+HEADERS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+API_HEADERS: Final = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who asks: the name of the key and its role."""
+
+    name: str
+    role: str
+    client: str
+
+
+class Refusal(NamedTuple):
+    """Why a request does not enter."""
+
+    reason: str
+    status: int
+    detail: str
+    headers: Mapping[str, str] = {}
+
+
+READING: Final = Allowance(per_second=2000.0, burst=4000)
+ASKING: Final = Allowance(per_second=0.5, burst=30)
+ANYBODY: Final = Visitor("anybody on this machine", "admin", "loopback")
+NO_KEY: Final = Refusal(
+    "key",
+    401,
+    "this needs a valid API key: send `Authorization: Bearer ml_...`; make one with `marketloop keys create`",
+    {"WWW-Authenticate": "Bearer"},
+)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the door asks of a visitor.
+
+    Parameters
+    ----------
+    hosts : names that a Host header may have; empty accepts any
+    keys : function that returns the valid keys
+        While there are none and `loopback` holds, no key is needed.
+    loopback : bool
+        Whether the server listens on this machine only.
+    reading, asking : Allowance
+        Pace of reading requests, and of those that make the loop do something.
+    body_limit : int
+        Bytes.
+    patience_s : float
+        Seconds that a body may take to arrive.
+    """
+
+    hosts: frozenset[str] = LOOPBACK
+    keys: Callable[[], KeyRing] = KeyRing
+    loopback: bool = True
+    reading: Allowance = READING
+    asking: Allowance = ASKING
+    body_limit: int = 1_000_000
+    patience_s: float = 30.0
+
+
+@dataclass
+class Door:
+    """Pure ASGI: a request that may not enter is answered here, and never reaches the application."""
+
+    app: ASGIApp
+    rules: Rules
+    meters: Meters
+    readers: Limiter = field(init=False)
+    askers: Limiter = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.readers, self.askers = Limiter(self.rules.reading), Limiter(self.rules.asking)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request in, or answer it."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        headers = _headers(scope)
+        if scope["type"] == "websocket":
+            if self._stranger(headers, unsafe=True) is not None:
+                await receive()
+                await send({"type": "websocket.close", "code": 1008})
+                return
+            await self.app(scope, receive, send)
+            return
+        begun = time.perf_counter()
+        status = [500]
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                status[0] = message["status"]
+                extra = HEADERS + (API_HEADERS if scope["path"].startswith(("/api/", "/health/", "/metrics")) else ())
+                present = {name.lower() for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *((n, v) for n, v in extra if n not in present)]
+            await send(message)
+
+        try:
+            await self._enter(scope, headers, receive, answer)
+        finally:
+            self._count(scope, status[0], time.perf_counter() - begun)
+
+    async def _enter(self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, send: Send) -> None:
+        refusal = self._stranger(headers, unsafe=scope["method"] in UNSAFE)
+        if refusal is None:
+            visitor = self._visitor(scope, headers)
+            refusal = NO_KEY if visitor is None else self._hurried(scope, visitor) or self._too_large(headers)
+            scope["marketloop.visitor"] = visitor
+        if refusal is None and scope["method"] in UNSAFE:
+            body = await self._body(receive)
+            if isinstance(body, Refusal):
+                refusal = body
+            else:
+                receive = _replayed(body, receive)
+        if refusal is None:
+            await self.app(scope, receive, send)
+            return
+        self.meters.refused.labels(refusal.reason).inc()
+        await problem(refusal.status, refusal.detail, headers=refusal.headers)(scope, receive, send)
+
+    def _stranger(self, headers: Mapping[bytes, bytes], *, unsafe: bool) -> Refusal | None:
+        """Refuse a request for another host (DNS rebinding), and one that another page sent (CSRF)."""
+        host = headers.get(b"host", b"").decode("latin-1")
+        if self.rules.hosts and _name(host) not in self.rules.hosts:
+            return Refusal("host", 421, "this server does not answer to that Host; add it to [serve] hosts")
+        origin = headers.get(b"origin")
+        if unsafe and origin is not None and origin.decode("latin-1").partition("://")[2] != host:
+            return Refusal("origin", 403, "this request was sent by a page of another origin, and is not carried out")
+        return None
+
+    def _visitor(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Visitor | None:
+        client = scope.get("client")
+        address = client[0] if client else "?"
+        ring = self.rules.keys()
+        if self.rules.loopback and not ring.demanded:
+            return Visitor(ANYBODY.name, ANYBODY.role, address)
+        given = _key(headers)
+        owner: Kept | None = ring.owner(given) if given else None
+        if owner is not None:
+            return Visitor(owner.name, owner.role, owner.id)
+        # Pages look at their own session; a wrong key is never taken for none.
+        page = given is None and not scope["path"].startswith(("/api/", "/metrics"))
+        return Visitor("a visitor", "read", address) if page else None
+
+    def _hurried(self, scope: Scope, visitor: Visitor) -> Refusal | None:
+        asks = scope["method"] in UNSAFE and scope["path"] != "/api/predict"
+        wait = (self.askers if asks else self.readers).take(visitor.client, time.monotonic())
+        if wait <= 0:
+            return None
+        seconds = str(math.ceil(min(wait, 3600.0)))
+        detail = f"too many requests from {visitor.name}: ask again in {seconds} s"
+        return Refusal("pace", 429, detail, {"Retry-After": seconds})
+
+    def _too_large(self, headers: Mapping[bytes, bytes]) -> Refusal | None:
+        length = headers.get(b"content-length", b"0")
+        if not length.isdigit():
+            return Refusal("size", 400, "Content-Length is not a number")
+        return self._over(int(length)) if int(length) > self.rules.body_limit else None
+
+    def _over(self, size: int) -> Refusal:
+        limit = self.rules.body_limit
+        return Refusal("size", 413, f"the body has {size:,} bytes or more, at most {limit:,} are read")
+
+    async def _body(self, receive: Receive) -> bytes | Refusal:
+        """Read the whole body, no more of it than may be and no longer than patience lasts."""
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(self.rules.patience_s):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return Refusal("gone", 400, "the client went away before its request was whole")
+                    part = message.get("body", b"")
+                    size += len(part)
+                    if size > self.rules.body_limit:
+                        return self._over(size)
+                    parts.append(part)
+                    if not message.get("more_body", False):
+                        return b"".join(parts)
+        except TimeoutError:
+            return Refusal("slow", 408, f"the body did not arrive within {self.rules.patience_s:g} s")
+
+    def _count(self, scope: Scope, status: int, seconds: float) -> None:
+        route = scope.get("route")
+        path = getattr(route, "path", None) or "other"
+        method = scope["method"] if scope["method"] in UNSAFE | {"GET", "HEAD"} else "other"
+        self.meters.requests.labels(method, path, f"{status // 100}xx").inc()
+        self.meters.seconds.labels(method, path).observe(seconds)
+
+
+def visitor_of(scope: Scope) -> Visitor:
+    """Return who asks; the door has let them in."""
+    visitor: Visitor = scope.get("marketloop.visitor") or Visitor("a visitor", "read", "?")
+    return visitor
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that gives a body that was read already, and then what comes after it."""
+    given = False
+
+    async def read() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return read
+
+
+def _headers(scope: Scope) -> dict[bytes, bytes]:
+    return dict(scope["headers"])
+
+
+def _key(headers: Mapping[bytes, bytes]) -> str | None:
+    bearer = headers.get(b"authorization", b"").decode("latin-1")
+    if bearer.lower().startswith("bearer "):
+        return bearer[7:].strip()
+    own = headers.get(b"x-api-key")
+    return None if own is None else own.decode("latin-1").strip()
+
+
+def _name(host: str) -> str:
+    """Return the name in a Host header, without its port."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.rpartition(":")[0] if host.count(":") == 1 else host

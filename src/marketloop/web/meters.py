@@ -1,0 +1,80 @@
+"""Figures of the web process for Prometheus: names with units, labels from closed lists only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+__all__ = ["CONTENT_TYPE", "Meters"]
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+BUCKETS = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+@dataclass(frozen=True)
+class Meters:
+    """Counters of one web process, in a registry of their own.
+
+    `requests` and `seconds` are labelled by method, route template (``/api/predict/{ticker}``, never a path that a
+    caller made up) and class of status (``2xx``).
+    """
+
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    requests: Counter = field(init=False)
+    seconds: Histogram = field(init=False)
+    refused: Counter = field(init=False)
+    board_age: Gauge = field(init=False)
+    swaps: Counter = field(init=False)
+
+    def __post_init__(self) -> None:
+        made = {
+            "requests": Counter(
+                "marketloop_http_requests",
+                "Requests answered.",
+                ("method", "route", "status"),
+                registry=self.registry,
+            ),
+            "seconds": Histogram(
+                "marketloop_http_request_duration_seconds",
+                "Time to answer.",
+                ("method", "route"),
+                buckets=BUCKETS,
+                registry=self.registry,
+            ),
+            "refused": Counter(
+                "marketloop_http_refused",
+                "Requests refused at the door, by reason.",
+                ("reason",),
+                registry=self.registry,
+            ),
+            "swaps": Counter(
+                "marketloop_scoreboard_swaps", "Times that newer scoreboards came.", registry=self.registry
+            ),
+            "board_age": Gauge(
+                "marketloop_database_read_age_seconds",
+                "Seconds since the database was last read.",
+                registry=self.registry,
+            ),
+        }
+        for name, metric in made.items():
+            object.__setattr__(self, name, metric)
+
+    def watch(self, collector: Collector) -> None:
+        """Add figures that are computed when they are asked for."""
+        self.registry.register(collector)
+
+    def exposition(self) -> bytes:
+        """Return all figures in Prometheus's text format."""
+        return generate_latest(self.registry)
+
+
+def gauge(name: str, text: str, labels: Iterable[str], rows: Iterable[tuple[list[str], float]]) -> Metric:
+    """Return a gauge with its rows of label values and value."""
+    family = GaugeMetricFamily(name, text, labels=list(labels))
+    for values, value in rows:
+        family.add_metric(values, value)
+    return family

@@ -1,0 +1,103 @@
+"""Runs the application: where it listens, who may ask, and how it stops."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from typing import Final
+
+import uvicorn
+
+from marketloop.core.errors import UsageError
+from marketloop.runtime.clock import Clock
+from marketloop.runtime.project import Project
+from marketloop.runtime.settings import Settings
+from marketloop.serving.desk import Desk
+from marketloop.serving.keeping import read_ring
+from marketloop.state import State
+from marketloop.web.app import build_app
+from marketloop.web.door import LOOPBACK, Rules
+from marketloop.web.limits import Allowance
+from marketloop.web.premises import Premises
+
+__all__ = ["is_loopback", "premises_for", "rules_for", "serve"]
+
+STOP_S: Final = 5
+"""Seconds that answers under way get when the server is stopped."""
+
+
+def premises_for(project: Project, settings: Settings, clock: Clock, open_state: Callable[[], State]) -> Premises:
+    """Return the premises of a project; its databases are opened when the desk first looks."""
+    desk = Desk(settings, settings.strategy.config.key, open_state, project.models / "registry")
+    return Premises(project, settings, desk, clock)
+
+
+def rules_for(premises: Premises) -> Rules:
+    """Return what the door asks of a visitor, from the settings.
+
+    Raises
+    ------
+    UsageError
+        The server would listen off this machine, and there is no key.
+    """
+    section = premises.settings.serve
+    loopback = is_loopback(section.host)
+    if not loopback and not read_ring(premises.state, at=premises.clock.now()).keys:
+        raise UsageError(
+            f"serve --host {section.host}: everybody who reaches this address could ask, and there is no API key; "
+            "make one first with `marketloop keys create NAME --role admin`, or listen on 127.0.0.1"
+        )
+    # Off this machine the name under which a proxy calls is not known: keys guard every request there.
+    hosts = frozenset({*LOOPBACK, section.host, *section.hosts}) if loopback or section.hosts else frozenset[str]()
+    return Rules(
+        hosts=hosts,
+        keys=lambda: premises.desk.ring,
+        loopback=loopback,
+        reading=Allowance(section.reads_per_second, max(1, round(2 * section.reads_per_second))),
+        asking=Allowance(section.asks_per_minute / 60, max(1, round(section.asks_per_minute))),
+        body_limit=section.body_kb * 1000,
+    )
+
+
+def serve(premises: Premises) -> None:
+    """Listen until SIGTERM or Ctrl-C.
+
+    Raises
+    ------
+    UsageError
+        No key off this machine, or the address is taken.
+    """
+    section = premises.settings.serve
+    app = build_app(premises, rules_for(premises))
+    config = uvicorn.Config(
+        app,
+        host=section.host,
+        port=section.port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=STOP_S,
+        h11_max_incomplete_event_size=65_536,
+    )
+    server = uvicorn.Server(config)
+    try:
+        server.run()
+    except SystemExit as error:  # uvicorn leaves so when it cannot listen
+        raise UsageError(
+            f"cannot listen on {section.host}:{section.port}: the port is taken or the address is not of this machine; "
+            "choose another with --port"
+        ) from error
+    if not server.started:
+        raise UsageError(f"cannot listen on {section.host}:{section.port}: choose another port with --port")
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine can reach `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
