@@ -12,14 +12,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from marketloop.loop.conditions import why_not
+from marketloop.loop.conditions import trained_through, why_not
 from marketloop.loop.cycle import CycleRequest, run_cycle
 from marketloop.loop.early import nothing_new
 from marketloop.loop.house import House, open_house
 from marketloop.loop.preparing import Choices, choose, prepare
 from marketloop.runtime.clock import FixedClock
 from marketloop.runtime.project import create_project
-from marketloop.state import cycles
+from marketloop.state import cycles, scoreboards, streams, versions
 
 FAMILIES = ("price_predictor", "momentum_ranker")
 MARKET = {"tickers": 12, "sessions": 520, "seed": 3, "start": "2013-01-02"}
@@ -68,6 +68,39 @@ def test_decision_says_what_the_conditions_say_of_the_rows(root: Path) -> None:
         for family in FAMILIES:
             spec = choose(house, family)
             assert why_not(house, family, spec, prepare(house, spec)) == early[family]
+
+
+def test_family_that_was_not_heard_on_the_newest_session_is_heard_and_not_passed_over(
+    root: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(root, tmp_path / "p")
+    for path in (tmp_path / "p").glob("scoreboard.db*"):
+        path.unlink()
+    with opened(tmp_path / "p") as house:
+        assert nothing_new(house, FAMILIES, CycleRequest()) == {}
+        assert run_cycle(house, CycleRequest()).outcome == "skipped"
+        for family in FAMILIES:
+            champion = house.registry.champion(house.slot(family))
+            assert champion is not None
+            with house.state.scores.read() as db:
+                assert scoreboards.latest_session(db, champion.slot, champion.version) == dt.date(2014, 12, 1)
+        assert set(nothing_new(house, FAMILIES, CycleRequest())) == set(FAMILIES)
+
+
+def test_recipe_that_was_interrupted_before_its_verdict_is_due_although_another_was_trained(
+    root: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(root, tmp_path / "p")
+    with opened(tmp_path / "p") as house:
+        slot = house.slot("price_predictor")
+        with house.state.write() as db:
+            held = streams.find(db, slot)
+            assert held is not None
+            newest = versions.listing(db, slot)[-1].scorecard
+            streams.close(db, held.id, session=newest["trained_through"], because="another recipe")
+            streams.open_stream(db, slot, fingerprint="other", session=newest["trained_through"], at=house.clock.now())
+        assert newest["fingerprint"] == held.fingerprint
+        assert trained_through(house, "price_predictor", "other") is None
 
 
 def test_new_session_leaves_no_family_out(root: Path, tmp_path: Path) -> None:

@@ -152,10 +152,13 @@ def trained_through(house: House, family: str, fingerprint: str) -> int | None:
     slot = house.slot(family)
     with house.state.read() as db:
         row = streams.find(db, slot)
-        done = [v for v in versions.listing(db, slot) if v.verdict and v.scorecard.get("trained_through") is not None]
-    if row is None or row.fingerprint != fingerprint or not done:
+        rows = versions.listing(db, slot)
+    if row is None or row.fingerprint != fingerprint:
         return None
-    return max(int(v.scorecard["trained_through"]) for v in done)
+    # What another recipe has learned from in this slot is nothing that this one knows.
+    cards = [v.scorecard for v in rows if v.verdict and v.scorecard.get("fingerprint", fingerprint) == fingerprint]
+    known = (card["trained_through"] for card in cards if card.get("trained_through") is not None)
+    return max(map(int, known), default=None)
 
 
 def too_little(fresh: int, least: int, day: dt.date) -> str:

@@ -15,6 +15,7 @@ from marketloop.loop.conditions import NEW_SESSIONS, too_little, trained_through
 from marketloop.loop.context import newest_index, tickers_read
 from marketloop.loop.house import House
 from marketloop.loop.preparing import Choices, choose
+from marketloop.state import rollouts, scoreboards
 
 if TYPE_CHECKING:  # the cycle asks here
     from marketloop.loop.cycle import CycleRequest
@@ -32,7 +33,8 @@ def nothing_new(house: House, families: Sequence[str], request: CycleRequest) ->
     too. A family is passed over when it was trained, by the same recipe, up to the newest session that there is: no
     label can have become known since, and the watch over its champion has seen every session. A family with one row
     per session is passed over, too, while fewer sessions than it waits for have come, unless it has a champion to
-    watch. A forced cycle, or one with choices of its own, leaves nothing out.
+    watch. A family whose champion has not been heard on the newest session yet is not passed over, nor is any by
+    a forced cycle or one with choices of its own.
     """
     if request.force or request.choices != Choices() or house.store.version is None:
         return {}
@@ -65,6 +67,8 @@ def _nothing_new(house: House, family: str, newest: _Newest) -> str | None:
     last = trained_through(house, family, replace(spec, small=newest.tickers < SMALL_UNIVERSE).fingerprint)
     if last is None or newest.day is None:
         return None
+    if _journal_lags(house, family, newest.day):
+        return None
     sessions = load_sessions(house.settings.project.calendar, newest.day - SPAN, newest.day)
     fresh = max(sessions.first + len(sessions.dates) - 1 - last, 0)
     by_session = spec.family.unit == "session"
@@ -72,6 +76,20 @@ def _nothing_new(house: House, family: str, newest: _Newest) -> str | None:
     if fresh > 0 and (not by_session or fresh >= least or _is_watched(house, family)):
         return None
     return too_little(fresh, least, sessions.date(last) if fresh and last >= sessions.first else newest.day)
+
+
+def _journal_lags(house: House, family: str, newest: dt.date) -> bool:
+    """Say whether the champion, or a version on trial, has not been heard on the newest session."""
+    slot = house.slot(family)
+    champion = house.registry.champion(slot)
+    if champion is None:
+        return False
+    with house.state.read() as db:
+        trial = rollouts.current(db, slot)
+    speakers = {champion.version, *([trial.version] if trial is not None and trial.version is not None else [])}
+    with house.state.scores.read() as db:
+        heard = [scoreboards.latest_session(db, slot, version) for version in speakers]
+    return any(day is None or day < newest for day in heard)
 
 
 def _is_watched(house: House, family: str) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 
 from marketloop.core.catalog import Check
 from marketloop.core.errors import MarketLoopError, UsageError
+from marketloop.core.values import Matrix
 from marketloop.dataset import with_ranks
 from marketloop.evaluation.conformal import conformal
 from marketloop.evaluation.gate import ChampionFacts, Evidence, Verdict, examine
@@ -44,6 +45,10 @@ __all__ = ["Examined", "Made", "examine_candidate", "make_candidate"]
 IMPORTANCE_SESSIONS: Mapping[str, int] = {"ticker": 63, "session": 252}
 IMPORTANCE_STEP: Mapping[str, int] = {"ticker": 3, "session": 1}
 """Newest labelled sessions that importance is measured on, and every how many of them, by what a row stands for."""
+MOST_FITS = 4
+COPIES = 2e9
+"""Fits at once, at most, and bytes that their copies of the rows may take. LightGBM keeps one number of threads for the
+whole process: fits side by side have equal ones, on two cores one each, as predictions do."""
 Telling = Callable[[str, int, int], None]
 
 
@@ -85,12 +90,13 @@ def make_candidate(house: House, spec: StreamSpec, prepared: Prepared, *, tell: 
     slot = house.slot(spec.family.name)
     session = prepared.panel.last
     stored = open_stored(house, slot, spec)
+    workers = _side_by_side(house.threads, prepared.matrix)
     stream = advance(
         stored.stream,
         prepared.matrix,
         prepared.panel,
-        spec,
-        pmap=partial(threaded_map, workers=house.threads),
+        replace(spec, threads=max(1, house.threads // workers)),
+        pmap=partial(threaded_map, workers=workers),
         on_progress=lambda done, total: tell("walking forward", done, total),
     )
     row = append_stream(house, slot, stored, stream, session=session)
@@ -116,6 +122,11 @@ def make_candidate(house: House, spec: StreamSpec, prepared: Prepared, *, tell: 
         slot, parts=fitted.learner.parts(), manifest=manifest, at=house.clock.now()
     )
     return Made(slot, spec, prepared, row, stream, fitted, candidate, rule, manifest)
+
+
+def _side_by_side(threads: int, matrix: Matrix) -> int:
+    """Return how many fits may run at once: together they have the threads of one, and their copies of rows fit in."""
+    return max(1, min(threads, MOST_FITS, int(COPIES // max(1, matrix.X.nbytes))))
 
 
 def _interval(stream: Stream, spec: StreamSpec, prepared: Prepared) -> dict[str, float] | None:
@@ -170,6 +181,7 @@ def examine_candidate(house: House, made: Made, *, leak: Check, tell: Telling) -
         scorecard={
             **card.document(),
             "trained_through": made.fitted.block.train_through,
+            "fingerprint": made.spec.fingerprint,
             "importance": _importance(made),
             "trials": trials,
             "seen_and_unseen": seen_and_unseen(made.fitted, stream, prepared.matrix, spec),

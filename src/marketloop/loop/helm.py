@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from marketloop.core.errors import UsageError, did_you_mean
-from marketloop.registry import ModelViews, Registry
+from marketloop.registry import ModelViews, Registry, open_registry
 from marketloop.runtime.clock import Clock, SystemClock
 from marketloop.runtime.project import Project
 from marketloop.runtime.settings import Settings, load_settings
@@ -94,12 +94,6 @@ def open_state(project: Project, settings: Settings) -> State:
     if url is not None:
         return State.open(url)
     return State.open(f"sqlite:///{project.state_db}", scoreboard_url=f"sqlite:///{project.scoreboard_db}")
-
-
-def open_registry(project: Project, settings: Settings, state: State) -> Registry:
-    """Return the registry of a project; those who mirror it hear of every change."""
-    topics = ("event", "views", *(("mlflow",) if settings.tracking.enabled else ()))
-    return Registry(project.models / "registry", state, topics)
 
 
 def model_views(project: Project, settings: Settings, registry: Registry) -> ModelViews:

@@ -25,6 +25,7 @@ from marketloop.loop.reporting import report_turn
 from marketloop.loop.results import FamilyResult
 from marketloop.loop.tuned import with_tuned
 from marketloop.runtime.logging import get_logger
+from marketloop.state.lease import LeaseLostError
 
 if TYPE_CHECKING:  # the cycle loads this module, not the other way round
     from marketloop.loop.cycle import CycleRequest
@@ -56,8 +57,13 @@ def keep_journals(house: House, families: Sequence[str]) -> None:
             continue
         try:
             keep_journal(house, family)
+        except LeaseLostError:
+            raise
         except MarketLoopError as error:
             get_logger("loop").warning("the journal is behind", family=family, reason=str(error))
+        except Exception as error:  # noqa: BLE001 -- a plugin's recipe or feature: the verdicts of this cycle stand
+            log = get_logger("loop")
+            log.error("the journal is behind", family=family, error=repr(error), traceback=traceback.format_exc())
 
 
 def _turn(
