@@ -64,6 +64,7 @@ def differences(example: Any, actual: Any, where: str = "") -> list[str]:
         ("predict", ("predict", "SYN001")),
         ("rank", ("rank", "--family", "price_predictor")),
         ("status", ("status",)),
+        ("keys", ("keys",)),
     ],
 )
 def test_reference_has_the_keys_that_are_printed(

@@ -64,6 +64,7 @@ def test_rollback_serves_the_old_version_with_its_figures_and_views(copy: Path, 
     after = views_of(copy)
     assert after["prod_model.json"] == before["backup_model.json"] != before["prod_model.json"]
     assert json.loads(after["training_metrics.json"])["version"] == 1
+    assert b"rolled back to version 1 by hand" in after["alerts.log"]
     with State.open(f"sqlite:///{copy}/state.db") as state, state.read() as db:
         word = decisions.latest(db, SLOT)
     assert word is not None
@@ -175,6 +176,7 @@ def test_promotion_by_hand_is_forced_provisional_and_audited(copy: Path, ask: As
         assert versions.require(db, SLOT, 1).verdict == "promoted"
     assert (word.verdict, word.reason_code, word.record["forced_reason"]) == ("promoted", "forced", "I know better")
     assert "promoted by hand: I know better; the gate said:" in word.reason
+    assert b"version 1 promoted (forced)" in views_of(copy)["alerts.log"]
     assert views_of(copy)["prod_model.json"] == views_of(copy)[f"price_predictor_{SLOT.config_key}_v1.json"]
 
 
@@ -196,6 +198,7 @@ def test_pinned_family_is_neither_trained_nor_replaced_until_it_is_free(copy: Pa
     done = ask(*here, "pin", FAMILY, "1", "--reason", "the audit")
     assert differences(EXAMPLES["pin"], done) == []
     assert (done["version"], done["pinned"], champion_of(ask, copy)["pinned"]) == (1, True, True)
+    assert b"rolled back to version 1 by hand" in views_of(copy)["alerts.log"]
     (turn,) = ask(*here, "retrain", FAMILY, *FAST, "--force", "--reason", "x")["families"]
     assert (turn["verdict"], turn["version"]) == ("skipped", None)
     assert "is pinned to version 1; unpin it first: `marketloop pin price_predictor --off`" in turn["reason"]

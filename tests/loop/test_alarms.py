@@ -13,9 +13,11 @@ from tests.loop.receivers import free_port, http_receiver, mail_receiver, silent
 
 from marketloop.core.errors import UsageError
 from marketloop.loop.alarms import KINDS, Alarm, deliver, raise_alarm, repaired, went_wrong
+from marketloop.loop.feeding import feed_mirrors
 from marketloop.loop.flight import single_flight
 from marketloop.loop.helm import open_helm
 from marketloop.loop.house import House
+from marketloop.loop.promoting import record_failure
 from marketloop.loop.ringing import ring
 from marketloop.registry.standing import Back
 from marketloop.runtime.sections import AlarmsSection
@@ -255,15 +257,91 @@ def test_flood_is_held_back_from_the_channels_and_never_from_the_file(root: Path
         urls = [f"json://127.0.0.1:{desk.port}/hook"]
         with project(root, clock, alarms_urls=urls, alarms_per_hour=3) as house:
             for n in range(7):
-                raise_alarm(house, went_wrong(f"trouble {n}", key=f"k{n}", error="x"))
+                raise_alarm(house, repaired(f"view {n}", found="x", done="y"))
             deliver(house)
-            assert log_of(house).count("trouble") == 7
+            assert log_of(house).count("put right") == 7
             assert len(desk.bodies) == 3
             assert "number 3 within an hour" in desk.bodies[-1]["message"]
+            assert "except degradation, error, rollback, are in models/alerts.log" in desk.bodies[-1]["message"]
             clock.pass_by(hours=1.1)
             raise_alarm(house, went_wrong("later", key="k9", error="x"))
             deliver(house)
     assert desk.bodies[-1]["title"] == "later"
+
+
+def test_urgent_alarms_pass_the_limit_up_to_twice_its_value_whatever_flood_there_is(
+    root: Path, clock: HandClock
+) -> None:
+    with http_receiver() as desk:
+        urls = [f"json://127.0.0.1:{desk.port}/hook"]
+        with project(root, clock, alarms_urls=urls, alarms_per_hour=3) as house:
+            for n in range(9):
+                raise_alarm(house, repaired(f"view {n}", found="x", done="y"))
+            for n in range(5):
+                raise_alarm(house, went_wrong(f"trouble {n}", key=f"k{n}", error="x"))
+            deliver(house)
+    assert [body["title"] for body in desk.bodies[3:]] == ["trouble 0", "trouble 1", "trouble 2"]
+    assert "number 6 within an hour: further ones are" in desk.bodies[-1]["message"]
+
+
+def test_kinds_that_no_channel_hears_use_up_no_limit(root: Path, clock: HandClock) -> None:
+    with http_receiver() as desk:
+        urls = [f"json://127.0.0.1:{desk.port}/hook"]
+        with project(root, clock, alarms_urls=urls, alarms_per_hour=2, alarms_kinds="drift") as house:
+            for n in range(9):
+                raise_alarm(house, went_wrong(f"trouble {n}", key=f"k{n}", error="x"))
+            raise_alarm(house, Alarm("drift", "d", "drifted"))
+            deliver(house)
+            assert "within an hour" not in log_of(house)
+    assert [body["title"] for body in desk.bodies] == ["drifted"]
+
+
+def test_no_secret_of_an_error_is_in_ledger_log_file_or_channel(root: Path, clock: HandClock) -> None:
+    said = "no answer of https://anna:hunter2@feed.example/v1?api_key=SECRET123"
+    with http_receiver() as desk:
+        with project(root, clock, alarms_urls=[f"json://127.0.0.1:{desk.port}/hook"]) as house:
+            raise_alarm(house, went_wrong(said, key=said, error=said, feed={"api_key": "SECRET123", "urls": [said]}))
+            with single_flight(house, trigger="manual", reason="a test") as flight:
+                assert record_failure(house, SLOT.family, flight, said).reason.startswith("no answer of https://***@")
+                flight.document = {}
+            with pytest.raises(RuntimeError), single_flight(house, trigger="manual", reason="a test"):
+                raise RuntimeError(said)
+            ring(house)
+            assert log_of(house).count("https://***@feed.example/v1?api_key=***") >= 3
+        assert len(desk.bodies) == 3
+    assert not any(secret in json.dumps(desk.bodies) for secret in ("hunter2", "SECRET123"))
+    for path in (path for path in root.rglob("*") if path.is_file()):
+        assert not any(secret in path.read_bytes() for secret in (b"hunter2", b"SECRET123")), path
+
+
+def test_secret_of_an_older_alarm_is_hidden_in_file_and_channel(root: Path, clock: HandClock) -> None:
+    with project(root, clock) as house:
+        with house.state.write() as db:
+            at, said = clock.now(), {"error": "password: hunter2"}
+            alarms.raise_alarm(
+                db, "error", key="k", title="token=SECRET123", document=said, at=at, quiet=dt.timedelta(0)
+            )
+        deliver(house)
+        assert log_of(house).startswith("[2026-01-02 07:00:00] token=***\n")
+        assert "password: ***" in log_of(house)
+
+
+def test_decisions_of_a_running_cycle_are_told_at_its_end(root: Path, clock: HandClock) -> None:
+    with project(root, clock) as house:
+        with single_flight(house, trigger="manual", reason="a test") as flight:
+            record_failure(house, SLOT.family, flight, "no bars")
+            assert ring(house) == 0
+            flight.outcome, flight.document = "failed", {}
+        assert ring(house) == 1
+
+
+def test_feeding_the_mirrors_tells_what_nobody_was_told_of(root: Path, clock: HandClock) -> None:
+    with project(root, clock) as house:
+        cycle(house, clock)
+        feed_mirrors(house)
+        assert kinds_of(house) == ["success"]
+        feed_mirrors(house)
+        assert log_of(house).count("promoted") == 1
 
 
 def test_channels_hear_of_the_kinds_that_were_chosen(root: Path, clock: HandClock) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import random
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,6 +17,7 @@ import polars as pl
 import pytest
 
 from marketloop.data.collection import Collection
+from marketloop.loop import readiness
 from marketloop.loop.due import Due, due_slots, next_runs, waiting_slots
 from marketloop.loop.house import House, open_house
 from marketloop.runtime.project import create_project
@@ -340,3 +342,50 @@ def test_worker_that_is_down_at_random_under_a_clock_that_jumps_runs_no_slot_twi
     assert nights | sundays <= set(told)
     runs = [row for row in found.values() if row.state == requests.DONE and "price_predictor" in row.families]
     assert len(runs) > 40
+
+
+def test_cycle_of_another_host_that_is_heard_of_no_more_holds_a_slot_up_for_ten_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tick = 0.0
+    monkeypatch.setattr("marketloop.state.lease.ticks", lambda: tick)
+    shelf = Shelf(closes_of("XNYS", "2023-12-01", "2025-01-31"))
+    slot = "schedule:nightly:2024-05-08T06:00:00+00:00"
+    with project(tmp_path, ORDINARY, shelf) as house:
+        look(house, shelf, utc("2024-05-08 00:00"))
+        with house.state.write() as db:
+            away = replace(this_process(), host="elsewhere")
+            assert lease.acquire(db, "cycle", process=away, at=utc("2024-05-08 05:00")) is not None
+        look(house, shelf, utc("2024-05-08 07:00"))
+        tick += lease.PATIENCE.total_seconds() - 1
+        look(house, shelf, utc("2024-05-08 07:10"))
+        assert "on elsewhere" in waiting_slots(house)[slot]
+        tick += 1
+        look(house, shelf, utc("2024-05-08 07:11"))
+        assert ran(house) == [slot]
+
+
+def test_source_that_never_answers_makes_a_slot_wait_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer, asked = threading.Event(), []
+
+    def hang(*_: object, **__: object) -> tuple[None, str]:
+        asked.append(1)
+        answer.wait(timeout=60)
+        return None, ""
+
+    monkeypatch.setattr(readiness, "source_newest", hang)
+    monkeypatch.setattr(readiness, "ANSWER_S", 0.05)
+    shelf = Shelf(closes_of("XNYS", "2023-12-01", "2025-01-31"))
+    shelf.late[dt.date(2024, 5, 7)] = dt.timedelta(hours=14)
+    slot = "schedule:nightly:2024-05-08T06:00:00+00:00"
+    try:
+        with project(tmp_path, ORDINARY, shelf) as house:
+            walk(house, shelf, utc("2024-05-07 12:00"), utc("2024-05-08 09:00"), step=HOUR)
+            assert "the source has not answered within 0.05 s" in waiting_slots(house)[slot]
+            assert asked == [1]  # one question at a time
+            walk(house, shelf, utc("2024-05-08 10:00"), utc("2024-05-08 11:00"), step=HOUR)
+            assert ran(house) == [slot]
+    finally:
+        answer.set()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from marketloop.bench.contention import Yard
+from marketloop.loop.by_hand import _held
 from marketloop.loop.flight import BETWEEN_BEATS, BusyError, single_flight
 from marketloop.state import cycles, events, lease, requests, this_process, versions
 from marketloop.state.lease import LeaseLostError
@@ -225,3 +226,25 @@ def test_cycle_that_could_not_record_its_end_does_not_block_the_next_one_of_its_
         assert after.held.token == flight.held.token + 1
     with yard.state.read() as db:
         assert {cycle.reason: cycle.outcome for cycle in cycles.recent(db)} == {"r": "failed", "next": "refused"}
+
+
+def test_promotion_by_hand_buries_what_a_killed_cycle_left(yard: Yard) -> None:
+    dying = start(
+        """
+request()
+with single_flight(yard.house, trigger="schedule", reason="killed"):
+    with yard.state.write() as db:
+        versions.allocate(db, SLOT, process=this_process(), at=at)
+    os.kill(os.getpid(), signal.SIGKILL)
+""",
+        yard,
+    )
+    dying.communicate(timeout=60)
+    with _held(yard.house):
+        pass
+    with yard.state.read() as db:
+        assert [cycle.outcome for cycle in cycles.recent(db)] == ["failed"]
+        assert [version.state for version in versions.listing(db)] == ["abandoned"]
+        request = requests.find(db, "k")
+    assert request is not None
+    assert request.state == "failed"

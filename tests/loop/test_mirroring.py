@@ -72,7 +72,7 @@ def test_rollback_at_the_helm_moves_the_views(house: House) -> None:
 def test_views_that_cannot_be_written_wait_and_fail_nothing(house: House) -> None:
     crown(house)
     models = house.project.models
-    (models / "training_metrics.json").mkdir()  # a folder is no view: it is in the way and goes
+    (models / "training_metrics.json").mkdir()  # a folder is no view: it is in the way and is moved aside
     (models / "backups").write_bytes(b"a file where a folder belongs")
     crown(house)
     drained = drain_views(house)

@@ -105,14 +105,15 @@ def test_own_events_of_the_loop_never_cause_a_retraining(house: House) -> None:
     assert asked(house) == []
 
 
-def test_without_the_opt_in_an_event_is_a_skipped_request(root: Path, house: House) -> None:
+def test_without_the_opt_in_an_event_keeps_the_reason_and_makes_no_request(root: Path, house: House) -> None:
     say(house, EventType.MARKET_SHOCK, vix=80)
     flags = {**FLAGS, "retraining.on_events": False}
     with open_house(root, environ={}, flags=flags, clock=FixedClock(AT)) as strict:
         (reaction,) = react(strict, at=AT)
-    (request,) = asked(house)
-    assert (reaction.action, request.state) == ("skipped", "skipped")
-    assert "on_events is off" in request.why_not
+    assert asked(house) == []
+    with house.state.read() as db:
+        assert events.recent(db)[0].result == reaction.document() == {"action": "none", "why": reaction.why}
+    assert "on_events is off" in reaction.why
 
 
 def test_event_too_soon_after_the_last_start_is_skipped_with_the_reason(house: House) -> None:
@@ -182,7 +183,7 @@ def test_failing_reaction_is_tried_again_later_then_parked_and_keeps_nobody_wait
     say(house, EventType.MARKET_SHOCK, vix=10)
 
     def broken(*_: object, **__: object) -> None:
-        raise FailedError("the store is away")
+        raise FailedError("the store https://anna:hunter2@db is away")
 
     monkeypatch.setattr(reacting, "why_not_now", broken)
     assert [reaction.action for reaction in react(house, at=AT)] == ["later", "none"]
@@ -193,7 +194,7 @@ def test_failing_reaction_is_tried_again_later_then_parked_and_keeps_nobody_wait
     with house.state.read() as db:
         event = events.get(db, 1)
     assert event is not None
-    assert event.result == {"action": "parked", "why": "the store is away"}
+    assert event.result == {"action": "parked", "why": "the store https://***@db is away"}
     assert asked(house) == []
 
 
@@ -210,3 +211,13 @@ def test_clock_that_jumped_back_keeps_no_event(house: House) -> None:
     say(house, EventType.MARKET_SHOCK, vix=80)
     (reaction,) = react(house, at=AT - dt.timedelta(days=400))
     assert reaction.action == "request"
+
+
+def test_events_that_fail_and_wait_do_not_hold_back_a_newer_one(house: House) -> None:
+    with house.state.write() as db:
+        for number in range(120):
+            failing = events.publish(db, "MOON_LANDED", key=f"m{number}", payload={}, source="api", at=AT)[0]
+            events.failed(db, failing.id, trouble="away")
+    say(house, EventType.MARKET_SHOCK, vix=80)
+    (reaction,) = react(house, at=AT)
+    assert (reaction.event_id, reaction.action) == (121, "request")

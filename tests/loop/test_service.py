@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tests.loop.ledgers import HandClock, cycle, project
 from tests.loop.moody import all_cycles, all_requests, eventually, moody_project, open_moody
 
 import marketloop
@@ -86,6 +87,16 @@ def test_what_is_given_wins_over_the_settings_also_in_its_cycles(root: Path) -> 
         "MARKETLOOP_REGISTRY__KEEP": "3",
     }
     given.close()
+
+
+def test_rollback_is_told_at_once(tmp_path: Path) -> None:
+    clock = HandClock()
+    with project(tmp_path / "p", clock) as house:
+        cycle(house, clock)
+        cycle(house, clock, code="superior")
+    with RetrainingService(tmp_path / "p") as service:
+        assert service.rollback(reason="bad")["to"] == 1
+    assert "rolled back to version 1 by hand" in (tmp_path / "p" / "models" / "alerts.log").read_text(encoding="utf-8")
 
 
 def test_stats_say_why_an_event_would_not_retrain_now(root: Path) -> None:

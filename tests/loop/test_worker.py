@@ -9,21 +9,24 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from tests.loop.moody import all_cycles, all_requests, eventually, moody_project, open_moody
 
 from marketloop.core.errors import FailedError
-from marketloop.loop import Event, EventType, publish, worker
+from marketloop.loop import Event, EventType, fulfilling, publish, worker
+from marketloop.loop.claiming import claim
 from marketloop.loop.cycle import CycleRequest
 from marketloop.loop.due import Due
 from marketloop.loop.flight import single_flight
-from marketloop.loop.fulfilling import queue
+from marketloop.loop.fulfilling import fulfil, queue
 from marketloop.loop.house import House
 from marketloop.loop.pulse import LEASE, pulse
 from marketloop.loop.worker import Worker
 from marketloop.state import alarms, events, heartbeats, lease, requests, this_process
+from marketloop.state.lease import LeaseLostError
 
 MANUAL = CycleRequest(("price_predictor",), reason="test")
 
@@ -232,3 +235,118 @@ def test_request_wakes_the_resting_worker(house: House) -> None:
         done.set()
         thread.join(timeout=60)
     assert not thread.is_alive()
+
+
+@contextmanager
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Be a process of another host."""
+    with monkeypatch.context() as patch:
+        patch.setattr("marketloop.state.process.socket.gethostname", lambda: "elsewhere")
+        yield
+
+
+def test_request_left_by_another_host_is_failed_once_its_lease_has_stood_still(
+    house: House, one: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tick = 0.0
+    monkeypatch.setattr("marketloop.state.lease.ticks", lambda: tick)
+    asked = queue(house, MANUAL, by="test")
+    with elsewhere(monkeypatch):
+        claim(house, asked.id)
+    one.tick()
+    tick += 590.0
+    one.tick()
+    assert all_requests(house)[0].state == "running"
+    with house.state.write() as db:  # a sign of life begins the patience anew
+        held = lease.holder(db, requests.lease_of(asked.id))
+        assert held is not None
+        lease.renew(db, held, at=house.clock.now())
+    tick += 590.0
+    one.tick()
+    assert all_requests(house)[0].state == "running"
+    tick += 600.0
+    one.tick()
+    (request,) = all_requests(house)
+    assert (request.state, "on elsewhere" in request.why_not) == ("failed", True)
+
+
+def test_request_waits_for_a_cycle_of_another_host_only_while_that_is_heard_of(
+    house: House, one: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tick = 0.0
+    monkeypatch.setattr("marketloop.state.lease.ticks", lambda: tick)
+    with elsewhere(monkeypatch), house.state.write() as db:
+        assert lease.acquire(db, "cycle", process=this_process(), at=house.clock.now()) is not None
+    queue(house, MANUAL, by="test")
+    one.tick()
+    assert not one.busy
+    tick += 600.0
+    one.tick()
+    assert one.busy
+
+
+def claimed_tuning(house: House) -> requests.Request:
+    wish = requests.Wish("manual", "r", ("price_predictor", "momentum_ranker"), choices={"tune": True})
+    with house.state.write() as db:
+        asked, _ = requests.ask(db, wish, process=this_process(), at=house.clock.now())
+    return claim(house, asked.id)
+
+
+def test_recipe_that_raises_in_a_search_ends_neither_the_other_searches_nor_the_training(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+
+    def broken(_: House, family: str, *__: object, **___: object) -> None:
+        tried.append(family)
+        raise ZeroDivisionError("a plugin's recipe")
+
+    monkeypatch.setattr(fulfilling, "tune_family", broken)
+    result = fulfil(house, claimed_tuning(house))
+    assert tried == ["price_predictor", "momentum_ranker"]
+    assert result.cycle_id is not None
+    (request,) = all_requests(house)
+    assert "in a bad mood" in request.why_not
+    with house.state.read() as db:
+        assert lease.holder(db, requests.lease_of(request.id)) is None
+
+
+def test_search_that_slept_through_the_lease_of_its_request_begins_no_cycle(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = claimed_tuning(house)
+
+    def sleep(*_: object, **__: object) -> None:
+        with house.state.write() as db:
+            held = lease.holder(db, requests.lease_of(request.id))
+            if held is not None:
+                lease.release(db, held, at=house.clock.now())
+
+    monkeypatch.setattr(fulfilling, "tune_family", sleep)
+    with pytest.raises(LeaseLostError):
+        fulfil(house, request)
+    assert all_cycles(house) == []
+
+
+def test_plans_that_cannot_be_made_do_not_silence_the_heartbeat(
+    house: House, one: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("a condition of a plugin")
+
+    monkeypatch.setattr(worker, "plan_document", broken)
+    with pytest.raises(ValueError, match="a condition"):
+        one.tick()
+    assert pulse(house)["running"]
+    with house.state.read() as db:
+        beat = heartbeats.last(db, LEASE)
+    assert beat is not None
+    assert beat.document["trouble"] == "ValueError: a condition of a plugin"
+
+
+def test_worker_deletes_once_a_day_what_was_done_with_long_ago(house: House, one: Worker) -> None:
+    old = house.clock.now() - dt.timedelta(days=91)
+    with house.state.write() as db:
+        requests.ask(db, requests.Wish("manual", "old"), process=this_process(), at=old, why_not="it was off")
+    one.tick()
+    assert all_requests(house) == []

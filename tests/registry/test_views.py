@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 
 from marketloop.core.errors import RefusedError
 from marketloop.registry import Candidate, ModelViews, Registry, Ruling
+from marketloop.registry.aside import MOST_ASIDE, set_aside
 from marketloop.registry.views import INDEX, model_files
 from marketloop.runtime.journal import alone
 from marketloop.state import Slot, State
@@ -24,6 +26,7 @@ Crown = Callable[[], Champion]
 Examined = Callable[[int, float], None]
 DAY = dt.timedelta(days=1)
 KEY = "rsi10_vol20_support20"
+NOON_S = int(dt.datetime(2026, 1, 2, 12, tzinfo=dt.UTC).timestamp())
 
 
 @pytest.fixture
@@ -236,6 +239,99 @@ def test_link_in_the_place_of_a_view_is_replaced_and_its_target_left_alone(
     assert len(views.sync().repaired) == 1
     assert not path.is_symlink()
     assert elsewhere.read_bytes() == b"precious"
+
+
+def index_of(views: ModelViews) -> dict[str, dict[str, object]]:
+    document: dict[str, dict[str, object]] = json.loads((views.folder / INDEX).read_text(encoding="utf-8"))
+    return document
+
+
+def test_index_edited_by_hand_deletes_nothing_that_is_no_view(views: ModelViews, crown: Crown, tmp_path: Path) -> None:
+    inner = replace(views, folder=tmp_path / "a" / "models")
+    precious = tmp_path / "precious"
+    crown()
+    inner.sync()
+    for folder in (precious, inner.folder / "registry", inner.folder / "streams"):
+        folder.mkdir()
+        (folder / "x").write_bytes(b"mine")
+    (inner.folder / "alerts.log").write_bytes(b"mine")
+    bad = (
+        "registry",
+        "streams",
+        "alerts.log",
+        "../../precious",
+        str(precious),
+        "backups/../registry",
+        "a\n",
+        ".hidden",
+    )
+    entry = {"sha256": hashlib.sha256(b"mine").hexdigest(), "size": 4, "ns": 0}
+    (inner.folder / INDEX).write_text(json.dumps(index_of(inner) | dict.fromkeys(bad, entry)), encoding="utf-8")
+    done = inner.sync()
+    assert (done.written, done.removed) == ((), ())
+    assert len(done.repaired) == len(bad)
+    assert '.views.json named "../../precious", which is no view: the entry is gone' in done.repaired
+    assert not set(bad) & set(index_of(inner))
+    assert inner.sync().repaired == ()
+    for path in (precious / "x", *(inner.folder / n for n in ("registry/x", "streams/x", "alerts.log"))):
+        assert path.read_bytes() == b"mine"
+
+
+def test_what_is_not_as_it_was_written_is_never_deleted(views: ModelViews, crown: Crown) -> None:
+    crown()
+    views.sync()
+    (views.folder / "mine.txt").write_bytes(b"mine")
+    (views.folder / "a_folder").mkdir()
+    (views.folder / "a_link").symlink_to(views.folder / "nowhere")
+    there = (views.folder / "mine.txt").stat()
+    os.utime(views.folder / "mine.txt", (NOON_S, NOON_S))
+    entry = {"sha256": "0" * 64, "size": there.st_size, "ns": NOON_S * 10**9}
+    names = ("mine.txt", "a_folder", "a_link", "missing")
+    (views.folder / INDEX).write_text(json.dumps(index_of(views) | dict.fromkeys(names, entry)), encoding="utf-8")
+    done = views.sync()
+    gone = "the registry has nothing of that name any more"
+    assert done.repaired[0] == f"a_folder is no file and stays where it is: {gone}"
+    assert done.repaired[1].startswith("a_link had become a link and is a_link.edited-")
+    assert done.repaired[2] == f"mine.txt had been edited and is mine.txt.edited-20260102_120000 now: {gone}"
+    assert (views.folder / "mine.txt.edited-20260102_120000").read_bytes() == b"mine"
+    assert (views.folder / "a_folder").is_dir()
+    assert views.sync().repaired == ()
+
+
+def test_folder_in_the_place_of_a_view_is_moved_aside_with_what_is_in_it(views: ModelViews, crown: Crown) -> None:
+    crown()
+    views.sync()
+    place = views.folder / "prod_model.ubj"
+    place.unlink()
+    place.mkdir()
+    (place / "x").write_bytes(b"mine")
+    os.utime(place, (NOON_S, NOON_S))
+    (sentence,) = views.sync().repaired
+    aside = "prod_model.ubj.edited-20260102_120000"
+    assert sentence == f"prod_model.ubj was a folder, which is {aside} now, and is what the registry says again"
+    assert (views.folder / aside / "x").read_bytes() == b"mine"
+    assert place.read_bytes() == b"trees"
+
+
+def test_edited_views_that_are_planned_no_more_stay_in_bounded_number(views: ModelViews, crown: Crown) -> None:
+    few = replace(views, keep=1)
+    for n in range(MOST_ASIDE + 4):
+        crown()
+        few.sync()
+        (views.folder / f"price_predictor_{KEY}_v{n + 1}.ubj").write_bytes(b"edited")
+        os.utime(views.folder / f"price_predictor_{KEY}_v{n + 1}.ubj", (NOON_S + n, NOON_S + n))
+    kept = sorted(p.name for p in views.folder.glob("*.edited-*"))
+    assert len(kept) == MOST_ASIDE
+    assert not any(f"_v{n}." in name for name in kept for n in (1, 2, 3))
+
+
+def test_two_edited_files_of_one_second_are_both_kept(tmp_path: Path) -> None:
+    names = []
+    for _ in range(2):
+        (tmp_path / "a.txt").write_bytes(b"mine")
+        os.utime(tmp_path / "a.txt", (NOON_S, NOON_S))
+        names.append(set_aside(tmp_path / "a.txt"))
+    assert names == ["a.txt.edited-20260102_120000", "a.txt.edited-20260102_120000-2"]
 
 
 def test_two_processes_do_not_write_views_at_once(views: ModelViews, crown: Crown) -> None:

@@ -53,7 +53,10 @@ def test_alarms_of_the_last_hour_are_counted(state: State, noon: dt.datetime) ->
     for minutes in (0, 30, 70):
         ring(state, noon + dt.timedelta(minutes=minutes), key=f"k{minutes}")
     with state.read() as db:
-        assert alarms.raised_since(db, noon + dt.timedelta(minutes=10)) == 2
+        after = noon + dt.timedelta(minutes=10)
+        assert alarms.raised_since(db, after, kinds={"error", "drift"}) == 2
+        assert alarms.raised_since(db, after, kinds={"drift"}) == 0
+        assert alarms.raised_since(db, after, kinds=()) == 0
 
 
 def test_recent_alarms_are_listed_newest_first_and_by_kind(state: State, noon: dt.datetime) -> None:

@@ -88,3 +88,20 @@ print(published, acted)
     with State.open(url) as state, state.read() as db:
         assert len(events.recent(db, limit=100)) == 30
         assert events.pending(db) == ()
+
+
+def test_only_events_whose_next_attempt_is_due_are_given_when_asked_for_these(state: State, noon: dt.datetime) -> None:
+    failing, new, future = (
+        publish(state, "a", noon)[0],
+        publish(state, "b", noon)[0],
+        publish(state, "c", 9 * HOUR + noon)[0],
+    )
+    with state.write() as db:
+        assert events.has_new(db)
+        for event in (failing, future):
+            events.failed(db, event.id, trouble="away")
+        delays = (dt.timedelta(0), HOUR)
+        assert [event.id for event in events.pending(db, at=noon, delays=delays)] == [new.id, future.id]
+        assert [event.id for event in events.pending(db, limit=1, at=noon + HOUR, delays=delays)] == [failing.id]
+        events.handled(db, new.id, result={}, at=noon)
+        assert not events.has_new(db)

@@ -49,3 +49,25 @@ def test_outbox_keeps_the_rest_of_a_topic_when_one_fails_and_other_topics_go_on(
     assert drained.reason == "mlflow: ConnectionError: the server is away"
     with state.read() as db:
         assert [(m.key, m.attempts) for m in outbox.pending(db, "mlflow")] == [("b", 1), ("c", 0)]
+
+
+def test_outbox_keeps_no_password_of_a_server_that_failed(state: State, noon: dt.datetime) -> None:
+    fill(state, noon, "a")
+
+    def away(_: Message) -> None:
+        raise ConnectionError("no answer of https://anna:hunter2@mlflow.example/api?token=SECRET123")
+
+    drained = outbox.drain(state, {"mlflow": away}, at=noon)
+    assert drained.reason == "mlflow: ConnectionError: no answer of https://***@mlflow.example/api?token=***"
+
+
+def test_only_messages_whose_next_attempt_is_due_are_given_when_asked_for_these(
+    state: State, noon: dt.datetime
+) -> None:
+    fill(state, noon, "a", "b")
+    hour = dt.timedelta(hours=1)
+    with state.write() as db:
+        assert outbox.claim(db, outbox.pending(db, "mlflow")[0])
+        delays = (dt.timedelta(0), hour)
+        assert [m.key for m in outbox.pending(db, "mlflow", limit=1, at=noon, delays=delays)] == ["b"]
+        assert [m.key for m in outbox.pending(db, "mlflow", at=noon + hour, delays=delays)] == ["a", "b"]

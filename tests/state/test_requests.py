@@ -172,3 +172,11 @@ def test_two_transactions_that_ask_with_one_key_make_one_row_even_without_the_wr
         other, new = requests.ask(second, SLOT, process=this_process(), at=noon)
         assert (other, new) == (one, False)
         second.commit()
+
+
+def test_request_of_many_schedules_with_long_names_is_kept_whole(state: State, noon: dt.datetime) -> None:
+    name = "+".join(f"schedule_of_family_{number:03}" for number in range(40))
+    asked, new = ask(state, replace(SLOT, requested_by=name, key=f"schedule:{name}:x"), noon)
+    with state.read() as db:
+        assert (requests.get(db, asked.id), new) == (asked, True)
+    assert len(asked.requested_by) > 800

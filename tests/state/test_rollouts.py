@@ -82,3 +82,11 @@ def test_database_itself_keeps_the_entries(state: State, slot: Slot, canary: Rol
         db.exec_driver_sql("DELETE FROM rollouts" if db.dialect.name == "sqlite" else "DELETE FROM marketloop.rollouts")
     with state.read() as db:
         assert rollouts.current(db, slot) is not None
+
+
+def test_salt_may_be_long(state: State, slot: Slot, canary: Rollout) -> None:
+    with state.write() as db:
+        rollouts.append(db, replace(canary, salt="s" * 500), expected=0)
+        found = rollouts.current(db, slot)
+    assert found is not None
+    assert found.salt == "s" * 500

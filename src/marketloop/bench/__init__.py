@@ -17,6 +17,7 @@ BENCHES: Final[Mapping[str, str]] = {
     "honesty": "marketloop.bench.honesty",
     "prediction": "marketloop.bench.prediction",
     "retrain": "marketloop.bench.retrain",
+    "serve": "marketloop.bench.serve",
     "skill": "marketloop.bench.skill",
     "startup": "marketloop.bench.startup",
     "zoo": "marketloop.bench.zoo_run",

@@ -33,13 +33,14 @@ class Ended:
     ----------
     code : int
         Exit code; minus the signal that killed it.
-    seconds : float
+    seconds, cpu_seconds : float
     document : dict
         What the job returned; empty where it did not come to its end, ``error`` where it raised.
     """
 
     code: int
     seconds: float
+    cpu_seconds: float
     document: dict[str, Any]
 
     @property
@@ -125,7 +126,7 @@ class Mortal:
             document = json.loads(said) if said else {}
         except ValueError:  # killed while it was writing
             document = {}
-        return Ended(int(told["code"]), seconds, document)
+        return Ended(int(told["code"]), seconds, float(told["cpu_s"]), document)
 
     def _line(self, seconds: float | None) -> dict[str, Any]:
         out = self._server().stdout
@@ -159,11 +160,11 @@ def serve(jobs: Mapping[str, Job]) -> None:
             _live(jobs, asked)
         _say(pid=pid)
         while True:
-            _, status = os.waitpid(pid, os.WUNTRACED)
+            _, status, usage = os.wait4(pid, os.WUNTRACED)
             if not os.WIFSTOPPED(status):
                 break
             _say(stopped=True)
-        _say(code=os.waitstatus_to_exitcode(status))
+        _say(code=os.waitstatus_to_exitcode(status), cpu_s=usage.ru_utime + usage.ru_stime)
 
 
 def _live(jobs: Mapping[str, Job], asked: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from marketloop.bench.mortal import Job, serve
 from marketloop.core.errors import MarketLoopError
 from marketloop.features.evidence import LeakReport
-from marketloop.loop import checks
+from marketloop.loop import checks, turn
 from marketloop.loop.cycle import CycleRequest, run_cycle
 from marketloop.loop.flight import single_flight
 from marketloop.loop.house import House, open_house
@@ -114,6 +114,7 @@ def main() -> None:
     stay locked. The leak question is answered beforehand: it writes nothing, and is two thirds of so small a night.
     """
     vars(checks)["leak_report"] = _no_leak
+    vars(turn)  # what a cycle imports when something is to be trained
     set_up_logging(None)
     mlflow()
     serve(JOBS)

@@ -35,6 +35,7 @@ def command(
         else:
             document = steering.pin(helm, family, version, reason=reason, config_key=config)
         call.room("loop.mirroring").drain_views(helm)
+        call.room("loop.ringing").ring(helm)
 
     def show(screen: Screen) -> None:
         said = "is pinned" if document["pinned"] else "serves and may be replaced"

@@ -30,6 +30,7 @@ def command(
         update(0, None)
         document = call.room("loop.by_hand").promote_by_hand(house, family, version, reason=reason)
         call.room("loop.mirroring").drain_views(house)
+        call.room("loop.ringing").ring(house)
 
     def show(screen: Screen) -> None:
         screen.line(f"{document['family']}: version {document['version']} serves ({document['status']})", style="bold")

@@ -32,6 +32,7 @@ def command(
     with call.open_helm() as helm:
         document = call.room("loop.steering").roll_back(helm, family, to=to, reason=reason, config_key=config)
         call.room("loop.mirroring").drain_views(helm)
+        call.room("loop.ringing").ring(helm)
 
     def show(screen: Screen) -> None:
         screen.line(

@@ -21,6 +21,7 @@ def command(
     settings = call.settings({"serve.host": host, "serve.port": port})
     project = call.project()
     server, helm = call.room("web.server"), call.room("loop.helm")
+    call.room("runtime.logging").set_up_logging(project.logs, verbosity=call.verbose, file="server.log")
     clock = call.room("runtime.clock").SystemClock()
     premises = server.premises_for(project, settings, clock, lambda: helm.open_state(project, settings))
     server.serve(premises)

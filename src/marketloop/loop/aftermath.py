@@ -10,6 +10,7 @@ from marketloop.loop.alarms import enter, went_wrong
 from marketloop.loop.children import Child
 from marketloop.loop.events import publish_end_of_cycle
 from marketloop.loop.house import House
+from marketloop.runtime.redact import redact_text
 from marketloop.state import Connection, cycles, lease, requests, this_process
 from marketloop.state.requests import Request
 
@@ -19,13 +20,9 @@ _UNFINISHED: Final = frozenset({requests.WAITING, requests.RUNNING})
 
 
 def running_elsewhere(db: Connection, at: dt.datetime) -> str | None:
-    """Say which cycle of another process is running, None when there is none."""
-    held, here = lease.holder(db, "cycle"), this_process()
-    if held is None or held.process.is_dead(here):
-        return None
-    if held.process.host != here.host and at - held.heartbeat_at > dt.timedelta(minutes=10):
-        return None
-    return f"another cycle is running ({held.process})"
+    """Say which cycle of another process is running, None when there is none; `db` writes down what was seen."""
+    held = lease.in_the_way(db, "cycle", process=this_process(), at=at)
+    return None if held is None else f"another cycle is running ({held.process})"
 
 
 def record_stopped(db: Connection, child: Child, request: Request | None, *, killed: bool, at: dt.datetime) -> None:
@@ -49,7 +46,7 @@ def close_request(db: Connection, house: House, request: Request, child: Child) 
     if unclaimed or unsettled:
         how = f"was ended by signal {-code}" if code is not None and code < 0 else f"ended with code {code}"
         words = child.last_words()
-        why = f"the cycle's process {how}" + (f": {words}" if words else "")
+        why = redact_text(f"the cycle's process {how}" + (f": {words}" if words else ""))
         _fail(db, request.id, why, at)
         enter(db, house, went_wrong("A retraining could not run", key=f"request:{request.id}", error=why))
 

@@ -16,6 +16,8 @@ from marketloop.registry import Registry
 from marketloop.runtime.clock import Clock
 from marketloop.runtime.logging import get_logger
 from marketloop.runtime.project import Project
+from marketloop.runtime.redact import redact, redact_text
+from marketloop.runtime.sections import AlarmsSection
 from marketloop.runtime.settings import Settings
 from marketloop.state import Connection, State, alarms, outbox
 from marketloop.state.alarms import Raised
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "Alarm", "Place", "deliver", "enter", "raise_alarm", "repaired", "went_wrong"]
 
 KINDS: Final = ("success", "validation", "degradation", "rollback", "error", "drift", "repair")
+URGENT: Final = frozenset({"error", "rollback", "degradation"})
+"""Kinds that pass the limit of alarms per hour, up to twice its value."""
 TOPIC: Final = "alarm"
 HOUR: Final = timedelta(hours=1)
 MOST_ATTEMPTS: Final = 10
@@ -94,35 +98,52 @@ def raise_alarm(place: Place, alarm: Alarm) -> Raised | None:
         with place.state.write() as db:
             return enter(db, place, alarm)
     except MarketLoopError as error:
-        get_logger("alarms").error("an alarm was not recorded", title=alarm.title, reason=str(error))
+        get_logger("alarms").error("an alarm was not recorded", title=redact_text(alarm.title), reason=str(error))
         return None
 
 
 def enter(db: Connection, place: Place, alarm: Alarm) -> Raised | None:
     """Record an alarm in a transaction of the caller, with a message for each channel that is to hear of it.
 
-    After ``[alarms] per_hour`` alarms within an hour the channels hear no more; the last one says so.
+    After ``[alarms] per_hour`` alarms within an hour the channels hear only of urgent ones, and after twice as many of
+    none; the last one says so. Secrets are hidden before anything is written.
     """
     section, at = place.settings.alarms, place.clock.now()
-    before = alarms.raised_since(db, at - HOUR)
-    document = dict(alarm.document)
-    if before + 1 == section.per_hour:
-        document["note"] = (
-            f"number {section.per_hour} within an hour: further ones are in models/alerts.log and not sent"
-        )
+    heard, note = _heard(db, section, alarm.kind, since=at - HOUR)
+    title, document = redact_text(alarm.title), redact("document", dict(alarm.document)) | note
     quiet = timedelta(hours=section.quiet_hours) if alarm.quiet is None else alarm.quiet
-    raised, new = alarms.raise_alarm(
-        db, alarm.kind, key=alarm.key[:255], title=alarm.title, document=document, at=at, quiet=quiet
-    )
+    key = redact_text(alarm.key)[:255]
+    raised, new = alarms.raise_alarm(db, alarm.kind, key=key, title=title, document=document, at=at, quiet=quiet)
     if not new:
-        get_logger("alarms").info("alarm again", kind=alarm.kind, key=alarm.key, repeats=raised.repeats)
+        get_logger("alarms").info("alarm again", kind=alarm.kind, key=key, repeats=raised.repeats)
         return None
-    get_logger("alarms").warning(alarm.title, kind=alarm.kind, key=alarm.key, alarm=raised.id, **_flat(document))
-    if alarm.kind in section.kinds and before < section.per_hour:
+    get_logger("alarms").warning(title, kind=alarm.kind, key=key, alarm=raised.id, **_flat(document))
+    if heard:
         for name in (*_names(section.urls), *(f"plugin:{plugin}" for plugin in _plugins(place))):
             payload = {"alarm": raised.id, "channel": name}
             outbox.append(db, TOPIC, key=f"{TOPIC}:{raised.id}:{name}", payload=payload, at=at)
     return raised
+
+
+def _heard(db: Connection, section: AlarmsSection, kind: str, *, since: datetime) -> tuple[bool, dict[str, str]]:
+    """Return whether the channels hear of an alarm raised now, and a note for the last one before they hear less.
+
+    Only kinds that they hear of count, and ordinary ones only up to the limit, so that no flood of them ever costs an
+    urgent one.
+    """
+    if kind not in section.kinds:
+        return False, {}
+    most = section.per_hour
+    urgent = alarms.raised_since(db, since, kinds=URGENT & set(section.kinds))
+    ordinary = min(alarms.raised_since(db, since, kinds=set(section.kinds) - URGENT), most)
+    number = ordinary + urgent + 1
+    if number == most:
+        but = f", except {', '.join(sorted(URGENT))},"
+    elif number == 2 * most and kind in URGENT:
+        but = ""
+    else:
+        return number <= (2 * most if kind in URGENT else most), {}
+    return True, {"note": f"number {number} within an hour: further ones{but} are in models/alerts.log and not sent"}
 
 
 def went_wrong(title: str, *, key: str, error: str, **more: Any) -> Alarm:
@@ -182,7 +203,8 @@ def _tell(place: Place, message: Message, channel: Channel, zone: ZoneInfo) -> b
     if alarm is None:  # another process is at it
         return True
     try:
-        channel.deliver(alarm.kind, alarm.title, f"[{stamp(alarm.raised_at, zone)}] {alarm.title}\n{body(alarm)}")
+        title = redact_text(alarm.title)
+        channel.deliver(alarm.kind, title, f"[{stamp(alarm.raised_at, zone)}] {title}\n{body(alarm)}")
     except MarketLoopError as error:
         last = message.attempts + 1 >= MOST_ATTEMPTS
         trouble = f"{error}{f'; given up after {MOST_ATTEMPTS} attempts' if last else ''}"

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from marketloop.runtime.files import disk_errors, ensure_folder, fill, rename
 from marketloop.runtime.journal import alone
+from marketloop.runtime.redact import redact, redact_text
 from marketloop.state import State, alarms
 from marketloop.state.alarms import Raised
 
@@ -59,15 +60,19 @@ def stamp(moment: datetime, zone: ZoneInfo) -> str:
 
 
 def body(alarm: Raised) -> str:
-    """Return what an alarm says below its title, one ``  name: value`` a line; what is not known is left out."""
-    first = [name for name in FIRST if name in alarm.document]
-    rest = [name for name in alarm.document if name not in FIRST]
-    about = {"alarm": f"{alarm.id} ({alarm.kind})", **{name: alarm.document[name] for name in (*first, *rest)}}
+    """Return what an alarm says below its title, one ``  name: value`` a line; what is not known is left out.
+
+    Secrets are hidden here too: an alarm of the ledger may be older than their hiding there.
+    """
+    document = redact("document", alarm.document)
+    first = [name for name in FIRST if name in document]
+    rest = [name for name in document if name not in FIRST]
+    about = {"alarm": f"{alarm.id} ({alarm.kind})", **{name: document[name] for name in (*first, *rest)}}
     return "\n".join(f"  {name.replace('_', ' ')}: {_said(value)}" for name, value in about.items() if _known(value))
 
 
 def _entry(alarm: Raised, zone: ZoneInfo) -> str:
-    return f"[{stamp(alarm.raised_at, zone)}] {_line(alarm.title)}\n{body(alarm)}\n\n"
+    return f"[{stamp(alarm.raised_at, zone)}] {_line(redact_text(alarm.title))}\n{body(alarm)}\n\n"
 
 
 def _last_id(path: Path) -> int:

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from marketloop.core.errors import RefusedError, UsageError
-from marketloop.loop.flight import BusyError
+from marketloop.loop.flight import BusyError, take_cycle
 from marketloop.loop.house import House
 from marketloop.loop.predicting import Voice, score_version
 from marketloop.registry import Ruling
 from marketloop.registry.standing import examined_decision, is_proven
-from marketloop.state import Slot, lease, this_process, versions
+from marketloop.state import Slot, lease, versions
 from marketloop.state.decisions import Decision
 from marketloop.state.lease import Lease
 from marketloop.state.versions import Version
@@ -101,8 +101,7 @@ def _looked_at(house: House, slot: Slot, version: int) -> tuple[Version, Decisio
 def _held(house: House) -> Iterator[Lease]:
     """Hold the lease of a cycle; raise `BusyError` while one is running."""
     with house.state.write() as db:
-        mine = lease.acquire(db, "cycle", process=this_process(), at=house.clock.now())
-        holder = lease.holder(db, "cycle")
+        mine, holder = take_cycle(db, at=house.clock.now())
     if mine is None:
         raise BusyError(
             f"a cycle is running{f' ({holder.process})' if holder else ''}: wait for it, or look at `marketloop status`"

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from apprise import Apprise, AppriseAsset, NotifyType
 from apprise.logger import LogCapture
 
-from marketloop.core.errors import FailedError, UsageError
+from marketloop.core.errors import FailedError, MarketLoopError, UsageError
 from marketloop.runtime.redact import redact_text
 
 __all__ = ["Channel", "Tell", "open_channels"]
@@ -76,9 +76,8 @@ class Channel:
         if thread.is_alive():
             raise FailedError(f"{self.name} did not answer within {self.patience:g} s")
         if trouble:
-            said = (
-                f"{type(trouble[0]).__name__}: {trouble[0]}" if not isinstance(trouble[0], FailedError) else trouble[0]
-            )
+            # What a library or a plugin says of its failure may hold an address: only our own sentences are told.
+            said = str(trouble[0]) if isinstance(trouble[0], MarketLoopError) else type(trouble[0]).__name__
             raise FailedError(f"{self.name}: {said}")
 
 
@@ -93,8 +92,20 @@ def open_channels(
     for place, (url, name) in enumerate(zip(urls, names, strict=True), start=1):
         found[name] = Channel(name, _apprise(url, place, patience), patience)
     for name, tell in plugins.items():
-        found[f"plugin:{name}"] = Channel(f"plugin:{name}", tell, patience)
+        found[f"plugin:{name}"] = Channel(f"plugin:{name}", _plugin(tell), patience)
     return found
+
+
+def _plugin(tell: Tell) -> Tell:
+    """Return `tell` with nothing but the type of its errors: their words are not ours and may hold an address."""
+
+    def told(kind: str, title: str, body: str) -> None:
+        try:
+            tell(kind, title, body)
+        except Exception as error:  # noqa: BLE001 -- the edge of somebody else's program
+            raise FailedError(type(error).__name__) from None
+
+    return told
 
 
 def _apprise(url: str, place: int, patience: float) -> Tell:

@@ -7,7 +7,7 @@ from typing import Final
 
 from marketloop.core.errors import RefusedError, UsageError
 from marketloop.loop.house import House
-from marketloop.state import requests, this_process
+from marketloop.state import lease, requests, this_process
 from marketloop.state.requests import Request
 
 __all__ = ["claim", "give_way"]
@@ -17,7 +17,7 @@ NICENESS: Final = 10
 
 
 def claim(house: House, request_id: str) -> Request:
-    """Take a waiting request for this process.
+    """Take a waiting request for this process, with the lease that tells others that it lives (`fulfil` renews it).
 
     Raises
     ------
@@ -27,8 +27,11 @@ def claim(house: House, request_id: str) -> Request:
         It runs already, or has ended.
     """
     with house.state.write() as db:
-        taken = requests.begin(db, request_id, process=this_process(), at=house.clock.now())
+        here, at = this_process(), house.clock.now()
+        taken = requests.begin(db, request_id, process=here, at=at)
         if taken is not None:
+            if lease.acquire(db, requests.lease_of(request_id), process=here, at=at) is None:
+                raise RefusedError(f'request "{request_id}" is still held by the process that had it before: try later')
             return taken
         found = requests.get(db, request_id)
     if found is None:

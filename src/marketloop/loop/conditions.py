@@ -79,11 +79,21 @@ def why_not(house: House, family: str, spec: StreamSpec, prepared: Prepared, *, 
 
 
 def running_cycle(house: House) -> str | None:
-    """Say which cycle is running; None when none is, or when the process that began it is dead."""
+    """Say which cycle is running; None when none is, or when the process that began it is dead.
+
+    A process of another host counts as dead when this host has seen it give no sign of life for `lease.PATIENCE`; the
+    look itself is what is written down for the next one.
+    """
+    here = this_process()
     with house.state.read() as db:
         held = lease.holder(db, "cycle")
-    if held is None or held.process.is_dead(this_process()):
+    if held is None or held.process.is_dead(here):
         return None
+    if held.process.host != here.host:
+        with house.state.write() as db:
+            held = lease.in_the_way(db, "cycle", process=here, at=house.clock.now())
+        if held is None:
+            return None
     return (
         f"another cycle is running ({held.process}, since {held.acquired_at:%Y-%m-%d %H:%M} UTC): wait for it, or look "
         "at `marketloop status`"

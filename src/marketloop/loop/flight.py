@@ -13,10 +13,11 @@ from marketloop.core.errors import MarketLoopError, RefusedError
 from marketloop.loop.events import publish_end_of_cycle
 from marketloop.loop.house import House
 from marketloop.runtime.clock import ticks
+from marketloop.runtime.redact import redact_text
 from marketloop.state import Connection, cycles, lease, requests, streams, this_process, versions
 from marketloop.state.lease import Lease
 
-__all__ = ["BusyError", "Flight", "beating", "single_flight"]
+__all__ = ["BusyError", "Flight", "beating", "single_flight", "take_cycle"]
 
 BETWEEN_BEATS = 30.0
 """Seconds between two signs of life."""
@@ -70,10 +71,8 @@ def single_flight(house: House, *, trigger: str, reason: str) -> Iterator[Flight
     """
     here, at = this_process(), house.clock.now()
     with house.state.write() as db:
-        before = lease.holder(db, "cycle")
-        held = lease.acquire(db, "cycle", process=here, at=at)
+        held, before = take_cycle(db, at=at)
         if held is not None:
-            _bury(db, before, at=at)
             flight = Flight(cycles.start(db, trigger=trigger, reason=reason, process=here, at=at), held)
     if held is None:
         raise BusyError(_busy(before))
@@ -85,7 +84,7 @@ def single_flight(house: House, *, trigger: str, reason: str) -> Iterator[Flight
             house.stream_files.recover(known)
             yield flight
     except BaseException as error:
-        flight.document = {"error": f"{type(error).__name__}: {error}"}
+        flight.document = {"error": redact_text(f"{type(error).__name__}: {error}")}
         # What went wrong is what the caller must hear, not that its record cannot be kept either.
         with suppress(MarketLoopError):
             _land(house, flight)
@@ -114,6 +113,15 @@ def beating(house: House, held: Lease) -> Iterator[None]:
     finally:
         stop.set()
         thread.join(timeout=5)
+
+
+def take_cycle(db: Connection, *, at: dt.datetime) -> tuple[Lease | None, Lease | None]:
+    """Take the lease of a cycle, and bury what a dead holder left; return it, or None, and the one that was there."""
+    before = lease.holder(db, "cycle")
+    held = lease.acquire(db, "cycle", process=this_process(), at=at)
+    if held is not None:
+        _bury(db, before, at=at)
+    return held, before
 
 
 def _bury(db: Connection, before: Lease | None, *, at: dt.datetime) -> None:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from marketloop.core.errors import FailedError, MarketLoopError, UsageError
 from marketloop.loop.conditions import why_not_now
 from marketloop.loop.cycle import CycleRequest, run_cycle
+from marketloop.loop.flight import beating
 from marketloop.loop.house import House, enabled_families
 from marketloop.loop.preparing import Choices, choose
 from marketloop.loop.results import CycleResult
 from marketloop.loop.tuning import TuneRequest, tune_family
 from marketloop.runtime.logging import get_logger
-from marketloop.state import cycles, requests, this_process
+from marketloop.state import cycles, lease, requests, this_process
+from marketloop.state.lease import Lease, LeaseLostError
 from marketloop.state.requests import Request, Wish
 
 __all__ = ["cycle_request", "fulfil", "queue"]
@@ -56,21 +58,42 @@ def fulfil(house: House, request: Request, *, tell: Telling | None = None) -> Cy
 
     Raises
     ------
+    LeaseLostError
+        This process slept for so long that the request was recorded as failed by another host.
     MarketLoopError
         As `run_cycle`; the request is recorded as failed.
     """
-    progress = _Progress(house, request.id, tell)
-    try:
-        wanted = cycle_request(request)
-        if request.choices.get("tune"):
-            _tune(house, request, wanted, progress)
-        result = run_cycle(house, wanted, tell=progress)
-    except BaseException as error:
-        with suppress(MarketLoopError):  # a ledger that is away is told by the worker, which finds this process dead
-            _end(house, request.id, requests.FAILED, "failed", why_not=_sentence(error), cycle_id=progress.cycle_id)
-        raise
-    _settle(house, request, result)
+    with _holding(house, request) as held:
+        progress = _Progress(house, request.id, held, tell)
+        try:
+            wanted = cycle_request(request)
+            if request.choices.get("tune"):
+                _tune(house, request, wanted, progress)
+                with house.state.read() as db:
+                    lease.check(db, held)
+            result = run_cycle(house, wanted, tell=progress)
+        except BaseException as error:
+            with suppress(MarketLoopError):  # a ledger that is away is told by the worker, which finds us dead
+                _end(house, request.id, requests.FAILED, "failed", why_not=_sentence(error), cycle_id=progress.cycle_id)
+            raise
+        _settle(house, request, result, held)
     return result
+
+
+@contextmanager
+def _holding(house: House, request: Request) -> Iterator[Lease]:
+    """Give signs of life for a claimed request, so that other hosts know that it is not left alone; then let it go."""
+    with house.state.read() as db:
+        held = lease.holder(db, requests.lease_of(request.id))
+    if held is None or held.process != this_process():
+        raise FailedError(f'request "{request.id}" is not held by this process: claim it first')
+    try:
+        with beating(house, held):
+            yield held
+    finally:
+        lease.let_go(held, house.state.ledger.engine.url)
+        with suppress(MarketLoopError), house.state.write() as db:
+            lease.release(db, held, at=house.clock.now())
 
 
 def cycle_request(request: Request) -> CycleRequest:
@@ -101,6 +124,7 @@ class _Progress:
 
     house: House
     request_id: str
+    held: Lease
     further: Telling | None = None
     told_at: dt.datetime | None = None
     cycle_id: str | None = None
@@ -110,6 +134,7 @@ class _Progress:
         if self.told_at is None or not dt.timedelta(0) <= now - self.told_at < BETWEEN_TELLS:
             self.told_at = now
             with self.house.state.write() as db:
+                lease.check(db, self.held)
                 self.cycle_id = self.cycle_id or _running_here(db)
                 step: Mapping[str, Any] = {"what": what, "done": done, "total": total, "at": now}
                 requests.tell(db, self.request_id, progress=step, cycle_id=self.cycle_id)
@@ -132,11 +157,13 @@ def _tune(house: House, request: Request, wanted: CycleRequest, tell: Telling) -
             continue
         try:
             tune_family(house, family, TuneRequest(), tell=tell)
-        except MarketLoopError as error:
-            log.warning("no search", family=family, reason=str(error))
+        except LeaseLostError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- a plugin's recipe may raise anything; the training goes on
+            log.warning("no search", family=family, reason=_sentence(error))
 
 
-def _settle(house: House, request: Request, result: CycleResult) -> None:
+def _settle(house: House, request: Request, result: CycleResult, held: Lease) -> None:
     reasons = "; ".join(dict.fromkeys(f"{turn.family}: {turn.reason}" for turn in result.families))
     if result.cycle_id is None and any(turn.reason_code == "busy" for turn in result.families):
         if request.trigger == "schedule":
@@ -144,6 +171,7 @@ def _settle(house: House, request: Request, result: CycleResult) -> None:
             return
         with house.state.write() as db:
             requests.put_back(db, request.id)
+            lease.release(db, held, at=house.clock.now())  # together: whoever claims it next needs both
         return
     state = {"skipped": requests.SKIPPED, "failed": requests.FAILED}.get(result.outcome, requests.DONE)
     why = "" if state == requests.DONE else reasons

@@ -15,6 +15,7 @@ from marketloop.loop.house import House
 from marketloop.loop.results import FamilyResult, check_document
 from marketloop.loop.scoring import board, interval_reach, output_of
 from marketloop.registry import Ruling
+from marketloop.runtime.redact import redact_text
 
 __all__ = ["promote", "record_failure", "refuse_leak"]
 
@@ -56,6 +57,7 @@ def promote(house: House, examined: Examined, flight: Flight, *, force: bool, re
 
 def record_failure(house: House, family: str, flight: Flight, error: str) -> FamilyResult:
     """Record that a family's turn failed; its champion stays."""
+    error = redact_text(error)  # what a feed says of its failure may hold its address and key
     ruling = Ruling("failed", "error", error, cycle_id=flight.id)
     house.registry.refuse(house.slot(family), None, ruling, at=house.clock.now())
     return FamilyResult(family, "failed", "error", error, error=error)

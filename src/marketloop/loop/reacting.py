@@ -14,6 +14,7 @@ from marketloop.loop.events import LOOP
 from marketloop.loop.house import House, enabled_families
 from marketloop.runtime.logging import get_logger
 from marketloop.runtime.payloads import EventType, event_type, payload_of
+from marketloop.runtime.redact import redact_text
 from marketloop.state import Connection, events, requests, this_process
 from marketloop.state.events import Stored
 from marketloop.state.requests import Wish
@@ -74,14 +75,8 @@ def react(house: House, *, at: dt.datetime) -> tuple[Reaction, ...]:
     and later, and then parked; it never keeps others waiting.
     """
     with house.state.read() as db:
-        waiting = [event for event in events.pending(db) if _is_due(event, at)]
+        waiting = events.pending(db, at=at, delays=DELAYS)
     return tuple(_act(house, event, at) for event in waiting)
-
-
-def _is_due(event: Stored, at: dt.datetime) -> bool:
-    since = at - event.published_at
-    # A clock that jumped back must not keep an event for ever: what lies in the future is due.
-    return event.attempts >= ATTEMPTS or since < dt.timedelta(0) or since >= DELAYS[event.attempts]
 
 
 def _act(house: House, event: Stored, at: dt.datetime) -> Reaction:
@@ -104,9 +99,9 @@ def _plan(house: House, event: Stored, at: dt.datetime) -> _Plan:
     for family in payload.families:
         house.catalog.family(family)
     families, trigger = payload.families or enabled_families(house), _TRIGGERS.get(kind, "event")
-    wish = Wish(trigger, sentence, families, requested_by=f"event {event.id}", key=f"event:{event.id}")
     if not house.settings.retraining.on_events:
-        return _Plan("[retraining] on_events is off: switch it on to let events retrain", wish)
+        return _Plan("[retraining] on_events is off: switch it on to let events retrain")
+    wish = Wish(trigger, sentence, families, requested_by=f"event {event.id}", key=f"event:{event.id}")
     reasons = {family: why_not_now(house, family, trigger=trigger, at=at) for family in families}
     free = tuple(family for family, reason in reasons.items() if reason is None)
     if not free:
@@ -138,7 +133,7 @@ def _covered(db: Connection, wish: Wish) -> str:
 
 
 def _failed(house: House, event: Stored, error: Exception, at: dt.datetime) -> Reaction:
-    trouble = str(error) if isinstance(error, MarketLoopError) else f"{type(error).__name__}: {error}"
+    trouble = redact_text(str(error) if isinstance(error, MarketLoopError) else f"{type(error).__name__}: {error}")
     last = event.attempts + 1 >= ATTEMPTS
     parked = Reaction(event.id, event.type, "parked", trouble[:500])
     with house.state.write() as db:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from marketloop.data.collection import Collection
@@ -17,6 +19,9 @@ ENDED: Final = 5
 """A source that lags by more sessions than this has ended: nobody waits for it."""
 PATIENCE: Final = dt.timedelta(minutes=10)
 """Time between two questions to the source."""
+ANSWER_S: Final = 20.0
+"""Seconds within which the source answers; without an answer the slot waits and the worker goes on."""
+_ASKING: Final[dict[Path, threading.Thread]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,27 @@ def _probe(house: House, session: dt.date, *, at: dt.datetime, last: Probe | Non
     stored = stored_newest(house)
     if stored is not None and stored >= session:
         return Probe(at, version, stored)
-    given, trouble = source_newest(house, at=at)
+    given, trouble = _ask(house, at)
     newest = max((day for day in (stored, given) if day is not None), default=None)
     return Probe(at, version, newest, trouble)
+
+
+def _ask(house: House, at: dt.datetime) -> tuple[dt.date | None, str]:
+    """Ask the source on a thread of its own: one that hangs must not hold up whoever waits for the answer.
+
+    While a question is open no second one is asked.
+    """
+    root, answers = house.project.root, list[tuple[dt.date | None, str]]()
+    open_ = _ASKING.get(root)
+    if open_ is None or not open_.is_alive():
+
+        def ask() -> None:
+            try:
+                answers.append(source_newest(house, at=at))
+            except Exception as error:  # noqa: BLE001 -- the edge of a thread: told to whoever asked
+                answers.append((None, f"the source could not be asked: {type(error).__name__}: {error}"))
+
+        _ASKING[root] = open_ = threading.Thread(target=ask, name="source", daemon=True)
+        open_.start()
+        open_.join(timeout=ANSWER_S)
+    return answers[0] if answers else (None, f"the source has not answered within {ANSWER_S:g} s")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any, Final
 
 from marketloop.loop.alarms import Alarm, Place, deliver, enter
@@ -48,10 +49,19 @@ def ring(place: Place) -> int:
 
 
 def _undecided(db: Connection, *, limit: int) -> list[Decision]:
-    """Return the decisions that nobody has looked at, oldest first."""
+    """Return the decisions that nobody has looked at, oldest first, up to the first of a cycle that still runs.
+
+    Duration and samples of a cycle are known at its end; whoever looks meanwhile leaves its decisions for then.
+    """
     last = heartbeats.last(db, CURSOR)
     cursor = 0 if last is None else int(last.document["decision"])
-    return [d for d in decisions.history(db, limit=limit) if d.id > cursor][::-1]
+    fresh = [d for d in decisions.history(db, limit=limit) if d.id > cursor][::-1]
+    running = {name for name in {d.cycle_id for d in fresh if d.cycle_id} if _runs(cycles.get(db, name))}
+    return list(takewhile(lambda d: d.cycle_id not in running, fresh))
+
+
+def _runs(cycle: Cycle | None) -> bool:
+    return cycle is not None and cycle.outcome == cycles.RUNNING
 
 
 def _decided(db: Connection, place: Place) -> int:

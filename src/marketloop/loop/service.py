@@ -14,6 +14,7 @@ from marketloop.loop.events import drain_events
 from marketloop.loop.helm import open_helm
 from marketloop.loop.house import House, enabled_families, open_house
 from marketloop.loop.mirroring import drain_views
+from marketloop.loop.ringing import ring
 from marketloop.loop.runs import run_request
 from marketloop.loop.status import status_document
 from marketloop.loop.steering import roll_back
@@ -245,6 +246,7 @@ class RetrainingService:
         with open_helm(self._root) as helm:
             document = roll_back(helm, name, to=None, reason=reason)
             drain_views(helm)
+            ring(helm)
         drain_events(self._house)
         return document
 

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from marketloop.loop.agenda import names_of
-from marketloop.loop.conditions import why_not_now
+from marketloop.loop.conditions import running_cycle, why_not_now
 from marketloop.loop.cycle import CycleRequest
 from marketloop.loop.due import NextRun, next_runs, waiting_slots
 from marketloop.loop.early import nothing_new
 from marketloop.loop.house import House, enabled_families
 from marketloop.loop.pulse import LEASE, is_fresh
 from marketloop.loop.schedules import plan
-from marketloop.state import champions, cycles, heartbeats, lease, requests, this_process, versions
+from marketloop.state import champions, cycles, heartbeats, requests, versions
 from marketloop.state.champions import Champion
 from marketloop.state.requests import Request
 
@@ -35,14 +35,13 @@ def status_document(house: House) -> dict[str, Any]:
     champion = house.registry.champion(primary)
     with house.state.read() as db:
         beat = heartbeats.last(db, LEASE)
-        held = lease.holder(db, "cycle")
         recent = cycles.recent(db, limit=1)
         asked = requests.recent(db, limit=LATEST)
         row = None if champion is None else versions.get(db, primary, champion.version)
     return {
         "running": is_fresh(beat, at),
         "loop_seen_at": None if beat is None else beat.at.isoformat(),
-        "cycle_running": held is not None and not held.process.is_dead(this_process()),
+        "cycle_running": running_cycle(house) is not None,
         "current_metrics": {} if row is None else {k: row.metrics.get(k) for k in HEADLINE},
         "baseline": {} if row is None else {k: row.baseline.get(k) for k in HEADLINE},
         **plan_document(house, at=at, running=is_fresh(beat, at)),

@@ -41,14 +41,17 @@ def pin(
 ) -> dict[str, Any]:
     """Serve exactly this version and train nothing more; return the `pin` document.
 
-    A version that served earlier comes back by a rollback first; one that never did is promoted first, by hand.
+    A version that served earlier comes back by a rollback first; one that never did is promoted first, by hand. Where
+    another version comes to serve in between, nothing is pinned.
     """
     slot = helm.slot(family, config_key)
     now = helm.registry.champion(slot)
+    expected = None if now is None or version is None else now.entry
     if version is not None and (now is None or now.version != version):
         why = f"to be pinned: {reason.strip() or 'no reason given'}"
-        helm.registry.rollback(slot, to=version, reason=why, at=helm.clock.now())
-    pinned = helm.registry.pin(slot, on=True, reason=reason, at=helm.clock.now())
+        back = helm.registry.rollback(slot, to=version, reason=why, at=helm.clock.now(), expected=expected)
+        expected = back.entry
+    pinned = helm.registry.pin(slot, on=True, reason=reason, at=helm.clock.now(), expected=expected)
     return {**_standing(helm, pinned), "reason": reason}
 
 

@@ -24,8 +24,10 @@ from marketloop.loop.runs import cycle_arguments
 from marketloop.loop.status import plan_document
 from marketloop.runtime.clock import ticks
 from marketloop.runtime.logging import get_logger
+from marketloop.runtime.redact import redact_text
 from marketloop.state import cycles, events, heartbeats, lease, outbox, requests, this_process
 from marketloop.state.lease import Lease
+from marketloop.state.pruning import prune
 from marketloop.state.requests import Request, Wish
 
 __all__ = ["Worker"]
@@ -42,6 +44,8 @@ ALARMING: Final = 3
 """Rounds that failed in a row for a known reason before somebody is told; an unforeseen one is told at once."""
 _LONGEST_PAUSE_S: Final = 60.0
 _AGAIN_S: Final = 30.0
+_TIDY_S: Final = 86_400.0
+_AT_ONCE: Final = 500
 Saying = Callable[[str, Mapping[str, Any]], None]
 
 
@@ -78,6 +82,7 @@ class Worker:
     _failures: int = 0
     _standing_by: bool = False
     _not_before: float = 0.0
+    _tidied: float | None = None
 
     @property
     def busy(self) -> bool:
@@ -96,7 +101,7 @@ class Worker:
             return False
         self._reap()
         troubles = []
-        for step in (self._plan, self._react, self._begin, self._beat, self._mirror):
+        for step in (self._plan, self._react, self._begin, self._beat, self._mirror, self._tidy):
             try:
                 step()
             except Exception as error:  # noqa: BLE001 -- a schedule or a plugin that fails must not keep requests waiting
@@ -227,9 +232,10 @@ class Worker:
             return
         with self.house.state.read() as db:
             request = requests.next_waiting(db)
-            busy = None if request is None else running_elsewhere(db, self.house.clock.now())
         if request is None:
             return
+        with self.house.state.write() as db:
+            busy = running_elsewhere(db, self.house.clock.now())
         if busy is None:
             self._child, self._request = Child.start(cycle_arguments(self.house, request), self.environ), request
             self.say("cycle begins", {**_told(request), "trigger": request.trigger, "pid": self._child.pid})
@@ -240,11 +246,17 @@ class Worker:
             self.say("skipped", {"request_id": request.id, "why_not": busy})
 
     def _beat(self) -> None:
-        """Tell that we live, what runs next and why not; the plans are made anew once a minute."""
-        at = self.house.clock.now()
+        """Tell that we live, what runs next and why not; the plans are made anew once a minute.
+
+        Plans that cannot be made are trouble, and no reason to look dead: the heartbeat says it instead of them.
+        """
+        at, trouble = self.house.clock.now(), None
         if self._planned is None or not 0 <= ticks() - self._planned < PLAN_S:
-            self._planned, self._plans = ticks(), {}  # what cannot be told now is told without it
-            self._plans = plan_document(self.house, at=at)
+            self._planned = ticks()
+            try:
+                self._plans = plan_document(self.house, at=at)
+            except Exception as error:  # noqa: BLE001 -- a plugin's condition may raise anything; raised again below
+                trouble, self._plans = error, {"trouble": redact_text(f"{type(error).__name__}: {error}")}
         document = {
             **self._plans,
             "request": None if self._request is None else _told(self._request),
@@ -252,6 +264,17 @@ class Worker:
         }
         with self.house.state.write() as db:
             heartbeats.beat(db, LEASE, document=document, process=this_process(), at=at)
+        if trouble is not None:
+            raise trouble
+
+    def _tidy(self) -> None:
+        """Once a day delete what was done with long ago; as many rounds as it takes, some rows in each."""
+        if self._tidied is not None and 0 <= ticks() - self._tidied < _TIDY_S:
+            return
+        with self.house.state.write() as db:
+            gone = prune(db, at=self.house.clock.now(), limit=_AT_ONCE)
+        if gone < _AT_ONCE:
+            self._tidied = ticks()
 
     def _mirror(self) -> None:
         """Feed mirrors and channels on a thread of their own: a server that hangs must not stop the heartbeat."""
@@ -305,7 +328,7 @@ class Worker:
             with self.house.state.read() as db:
                 if self._child is None and requests.next_waiting(db) is not None:
                     return True
-                return any(event.attempts == 0 for event in events.pending(db, limit=20))
+                return events.has_new(db)
         except MarketLoopError:
             return False
 

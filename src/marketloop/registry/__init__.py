@@ -3,6 +3,7 @@
 from marketloop.registry.artefacts import Artefact
 from marketloop.registry.demotion import Demotion
 from marketloop.registry.documents import champion_document, models_document
+from marketloop.registry.opening import open_registry
 from marketloop.registry.recovery import Recovered
 from marketloop.registry.registry import Candidate, Registry
 from marketloop.registry.ruling import Ruling
@@ -23,4 +24,5 @@ __all__ = [
     "Synced",
     "champion_document",
     "models_document",
+    "open_registry",
 ]

@@ -254,18 +254,27 @@ class Registry:
             self._tell(db, slot, target.version, what="rollback", at=at, decision=decision)
         return champion
 
-    def pin(self, slot: Slot, *, on: bool, reason: str, at: datetime) -> Champion:
+    def pin(self, slot: Slot, *, on: bool, reason: str, at: datetime, expected: int | None = None) -> Champion:
         """Pin the slot to its champion, so that nothing replaces it and nothing is trained, or free it again.
+
+        Parameters
+        ----------
+        expected : int, optional
+            `Champion.entry` that is meant; whichever serves now otherwise.
 
         Raises
         ------
         RefusedError
             There is no champion, or it is so already.
+        FailedError
+            The champion is another entry than `expected` meanwhile; nothing is changed.
         """
         with self.state.write() as db:
             now = champions.current(db, slot)
             if now is None:
                 raise RefusedError(f"{slot} has no champion that could be pinned; run `marketloop retrain`")
+            if expected is not None:
+                now = replace(now, entry=expected)
             champion, decision = standing.pin(db, now, on=on, reason=reason, at=at)
             self._tell(db, slot, champion.version, what="pin", at=at, decision=decision)
         return champion

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from marketloop.core.errors import FailedError, MarketLoopError
+from marketloop.registry.aside import is_view_name, set_aside
 from marketloop.registry.disk import digest, read_verified, safe_name
 from marketloop.registry.viewplan import Planned, plan
 from marketloop.runtime.files import delete, disk_errors, ensure_folder, write_atomic
@@ -97,22 +99,28 @@ class ModelViews:
         """
         ensure_folder(self.folder)
         with alone(self.folder / f"{INDEX}.lock", "the views of models/ are being written"):
-            sync = _Sync(self, self._index(), thorough)
+            before, strangers = self._index()
+            sync = _Sync(self, before, thorough, strangers)
             with self.state.read() as db:
                 wanted = plan(db, sync.endings, config_key=self.config_key, primary=self.primary, keep=self.keep)
             return sync.run(wanted)
 
     def names(self) -> tuple[str, ...]:
         """Return the views as they were written last, by name below the folder."""
-        return tuple(sorted(self._index()))
+        return tuple(sorted(self._index()[0]))
 
-    def _index(self) -> dict[str, _Known]:
-        """Return what was written before; a damaged index is none, and every view is looked at again."""
+    def _index(self) -> tuple[dict[str, _Known], tuple[str, ...]]:
+        """Return what was written before, and names in the index that no view can have: nothing is deleted by those.
+
+        A damaged index is none, and every view is looked at again.
+        """
         try:
             document = json.loads((self.folder / INDEX).read_text(encoding="utf-8"))
-            return {name: _Known(str(a["sha256"]), int(a["size"]), int(a["ns"])) for name, a in document.items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return {}
+            found = {name: _Known(str(a["sha256"]), int(a["size"]), int(a["ns"])) for name, a in document.items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
+            return {}, ()
+        known = {name: about for name, about in found.items() if is_view_name(name)}
+        return known, tuple(sorted(set(found) - set(known)))
 
 
 class _DamagedError(FailedError):
@@ -122,12 +130,15 @@ class _DamagedError(FailedError):
 class _Sync:
     """One run of `ModelViews.sync`."""
 
-    def __init__(self, views: ModelViews, before: Mapping[str, _Known], thorough: bool) -> None:
+    def __init__(
+        self, views: ModelViews, before: Mapping[str, _Known], thorough: bool, strangers: Iterable[str]
+    ) -> None:
         self.views, self.before, self.thorough = views, before, thorough
         self.after: dict[str, _Known] = {}
         self.written: list[str] = []
         self.removed: list[str] = []
-        self.repaired: list[str] = []
+        self.repaired = [f"{INDEX} named {json.dumps(n)}, which is no view: the entry is gone" for n in strangers]
+        self._stale = bool(self.repaired)
         self.troubles: list[str] = []
         self._manifests: dict[tuple[str, str], dict[str, Any]] = {}
 
@@ -186,10 +197,11 @@ class _Sync:
             if content is None and source is not None:
                 content = _read(source, sha256)
             ensure_folder(path.parent)
-            if path.is_dir() and not path.is_symlink():
-                delete(path)
+            aside = set_aside(path) if path.is_dir() and not path.is_symlink() else None
             write_atomic(path, content or b"")
-            if known is not None and found != known.sha256:
+            if aside is not None:
+                self.repaired.append(f"{name} was a folder, which is {aside} now, and is what the registry says again")
+            elif known is not None and found != known.sha256:
                 what = "had been deleted" if found is None else "had been edited"
                 self.repaired.append(f"{name} {what} and is what the registry says again")
             else:
@@ -211,14 +223,24 @@ class _Sync:
         return (now.st_size, now.st_mtime_ns) == (known.size, known.changed_ns)
 
     def _remove(self, name: str) -> None:
+        """Delete a view that nothing stands behind any more, if it is what was written; leave what is not ours."""
         path, known = self.views.folder / name, self.before[name]
-        if self._hash_of(path, known) not in {None, known.sha256}:
-            self.repaired.append(f"{name} had been edited and is gone: the registry has nothing of that name any more")
-        delete(path)
+        gone = "the registry has nothing of that name any more"
+        if path.is_file():
+            with disk_errors(path):  # size and time of change may be those of the index, which anybody can edit
+                ours = digest(path.read_bytes()) == known.sha256
+            if ours:
+                delete(path)
+            else:
+                self.repaired.append(f"{name} had been edited and is {set_aside(path)} now: {gone}")
+        elif path.is_symlink():
+            self.repaired.append(f"{name} had become a link and is {set_aside(path)} now: {gone}")
+        elif os.path.lexists(path):
+            self.repaired.append(f"{name} is no file and stays where it is: {gone}")
         self.removed.append(name)
 
     def _remember(self) -> None:
-        if self.after == self.before:
+        if self.after == self.before and not self._stale:
             return
         document = {
             name: {"sha256": k.sha256, "size": k.size, "ns": k.changed_ns} for name, k in sorted(self.after.items())

@@ -229,8 +229,9 @@ class AlarmsSection(Section):
     """Where alarms go: `urls` are Apprise addresses, which hold secrets and are never printed.
 
     The same alarm is told once in `quiet_hours`; after `per_hour` alarms within an hour the channels hear no more of
-    them; `kinds` are those that the channels hear of. Ledger and ``models/alerts.log`` get every alarm. A channel that
-    has not answered within `timeout_s` seconds has failed and is tried again later.
+    them, of urgent ones after twice as many; `kinds` are those that the channels hear of. Ledger and
+    ``models/alerts.log`` get every alarm. A channel that has not answered within `timeout_s` seconds has failed and is
+    tried again later.
     """
 
     urls: Addresses = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from marketloop.serving.assignment import assign
@@ -14,7 +14,7 @@ from marketloop.state.champions import Champion
 from marketloop.state.rollouts import Rollout
 from marketloop.state.scoreboards import Prediction
 
-__all__ = ["Board", "Rules", "build_board"]
+__all__ = ["Board", "Rules", "build_board", "called_stale"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Rules:
     confidence : float, optional
         Below this probability of the likeliest class the signal is HOLD.
     stale : bool
-        Whether the newest session lies further back than ``[serve] stale_after``.
+        Whether the newest session lies further back than ``[serve] stale_after``, or the database is away.
     """
 
     horizon: int | None = None
@@ -146,6 +146,18 @@ def build_board(
         rollout=rollout,
         as_of=max(prediction.as_of for prediction in said.values()),
         rules=rules,
+        answers=answers,
+        bodies={ticker: _body(answer) for ticker, answer in answers.items()},
+        fallback_bodies={ticker: _body({**answer, "fallback": True}) for ticker, answer in answers.items()},
+    )
+
+
+def called_stale(board: Board) -> Board:
+    """Return the same answers, which say that they are stale."""
+    answers = {ticker: {**answer, "stale": True} for ticker, answer in board.answers.items()}
+    return replace(
+        board,
+        rules=replace(board.rules, stale=True),
         answers=answers,
         bodies={ticker: _body(answer) for ticker, answer in answers.items()},
         fallback_bodies={ticker: _body({**answer, "fallback": True}) for ticker, answer in answers.items()},

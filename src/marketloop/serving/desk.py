@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,10 +15,10 @@ from marketloop.core.errors import MarketLoopError
 from marketloop.registry import Registry
 from marketloop.registry.standing import is_proven
 from marketloop.runtime.settings import Settings
-from marketloop.serving.board import Board, Rules, build_board
+from marketloop.serving.board import Board, Rules, build_board, called_stale
 from marketloop.serving.keeping import read_ring
 from marketloop.serving.keys import KeyRing
-from marketloop.state import Connection, Slot, State, champions, rollouts, scoreboards, versions
+from marketloop.state import Connection, Slot, State, champions, rollouts, scoreboards, skill, versions
 from marketloop.state.champions import Champion
 from marketloop.state.rollouts import Rollout
 
@@ -60,6 +61,8 @@ class View:
 class Desk:
     """Answers from memory.
 
+    `ring` holds the API keys as they were last read, None before that: nobody can say then whether one is needed.
+
     Parameters
     ----------
     settings : Settings
@@ -73,39 +76,54 @@ class Desk:
 
     def __init__(self, settings: Settings, default_key: str, open_state: Callable[[], State], artefacts: Path) -> None:
         self.view = View(default_key=default_key)
-        self.ring = KeyRing()
+        self.ring: KeyRing | None = None
         self._settings = settings
         self._open = open_state
         self._artefacts = artefacts
         self._state: State | None = None
-        self._marker: tuple[Marker, dt.date] | None = None
+        self._marker: tuple[Marker, int, dt.date] | None = None
+        self._opening, self._looking = threading.Lock(), threading.Lock()
 
     @property
     def state(self) -> State:
         """The open databases; raises `FailedError` while they are away."""
-        if self._state is None:
-            self._state = self._open()
-        return self._state
+        with self._opening:
+            if self._state is None:
+                self._state = self._open()
+            return self._state
 
     def refresh(self, at: dt.datetime) -> bool:
         """Read what is new and swap it in; return whether answers changed. Trouble is kept in the view, not raised."""
+        with self._looking:  # one look at a time: an older one may not overwrite a newer
+            return self._refresh(at)
+
+    def _refresh(self, at: dt.datetime) -> bool:
         try:
             state = self.state
             self.ring = read_ring(state, at=at)
             with state.read() as ledger, state.scores.read() as scores:
                 held = _held(ledger)
-                marker = (_marker(scores, held), at.date())
+                marker = (_marker(scores, held), skill.changes(ledger), at.date())
                 if marker == self._marker:
                     self.view = replace(self.view, read_at=at, trouble="")
                     return False
                 boards = {champion.slot: self._board(ledger, scores, champion, second, at) for champion, second in held}
         except MarketLoopError as error:
-            self.view = replace(self.view, trouble=str(error))
+            self.lose(str(error), at)
             return False
         known = {slot: board for slot, board in boards.items() if board is not None}
         self.view = View(known, self.view.default_key, at, "")
         self._marker = marker
         return True
+
+    def lose(self, trouble: str, at: dt.datetime) -> None:
+        """Answer on from what is in memory, and say that it is stale and why."""
+        boards = self.view.boards
+        if not self.view.trouble:
+            boards = {slot: called_stale(board) for slot, board in boards.items()}
+        self.view = replace(self.view, boards=boards, trouble=trouble or "unknown trouble")
+        self.ring = None if self.ring is None else self.ring.without_expired(at)
+        self._marker = None
 
     def close(self) -> None:
         """Give the connections back."""

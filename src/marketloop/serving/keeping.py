@@ -38,7 +38,7 @@ def create_key(
 
 
 def rotate_key(state: State, name: str, *, grace: dt.timedelta, at: dt.datetime) -> dict[str, Any]:
-    """Make a new key under the name of an old one, which opens doors for `grace` longer."""
+    """Make a new key under the name of an old one, which opens doors for `grace` longer, if it does not end before."""
     number, secret, whole = new_secret()
     with state.write() as db:
         old = keys.expire(db, name, at=at + grace, under=f"{name[:90]} (before {at:%Y-%m-%dT%H:%M:%S.%f})")
@@ -76,5 +76,5 @@ def read_ring(state: State, *, at: dt.datetime) -> KeyRing:
     """Return the keys that are valid at `at`."""
     with state.read() as db:
         known = keys.listing(db)
-    valid = (Kept(key.id, key.digest, key.role, key.name) for key in known if key.is_valid(at))
+    valid = (Kept(key.id, key.digest, key.role, key.name, key.expires_at) for key in known if key.is_valid(at))
     return KeyRing.of(valid, demanded=bool(known))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import hmac
 import secrets
@@ -32,12 +33,15 @@ class Kept:
     role : str
     name : str
         Whose it is.
+    expires_at : datetime, optional
+        From when on it opens nothing.
     """
 
     id: str
     digest: str
     role: str
     name: str
+    expires_at: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,11 @@ class KeyRing:
     def of(cls, keys: Iterable[Kept], *, demanded: bool = True) -> KeyRing:
         """Return the ring of some keys."""
         return cls({key.id: key for key in keys}, demanded)
+
+    def without_expired(self, at: dt.datetime) -> KeyRing:
+        """Return the ring as of `at`: a key ends on time, also while the database that says so is away."""
+        left = (key for key in self.keys.values() if key.expires_at is None or at < key.expires_at)
+        return KeyRing.of(left, demanded=self.demanded)
 
     def owner(self, given: str) -> Kept | None:
         """Return the key that `given` (``ml_<id>_<secret>``) is, or None."""

@@ -80,9 +80,10 @@ def get(db: Connection, alarm_id: int) -> Raised | None:
     return None if row is None else from_row(Raised, row)
 
 
-def raised_since(db: Connection, moment: datetime) -> int:
-    """Return how many alarms were raised after `moment`; repeats do not count."""
-    return db.scalar(select(func.count()).select_from(alarms).where(alarms.c.raised_at > moment)) or 0
+def raised_since(db: Connection, moment: datetime, *, kinds: Collection[str]) -> int:
+    """Return how many alarms of the named kinds were raised after `moment`; repeats do not count."""
+    mine = (alarms.c.raised_at > moment) & alarms.c.kind.in_(tuple(kinds))
+    return db.scalar(select(func.count()).select_from(alarms).where(mine)) or 0
 
 
 def recent(db: Connection, *, limit: int = 20, kinds: Collection[str] = ()) -> tuple[Raised, ...]:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, select
 
 from marketloop.state.columns import Json
 from marketloop.state.dialects import insert_new
-from marketloop.state.rows import from_row
+from marketloop.state.rows import from_row, is_due
 from marketloop.state.schema import events
 
-__all__ = ["Stored", "failed", "get", "handled", "pending", "publish", "recent"]
+__all__ = ["Stored", "failed", "get", "handled", "has_new", "pending", "publish", "recent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +65,23 @@ def publish(db: Connection, kind: str, *, key: str, payload: Json, source: str, 
     return from_row(Stored, row), new
 
 
-def pending(db: Connection, *, limit: int = 100) -> tuple[Stored, ...]:
-    """Return the events that nobody has acted on, oldest first."""
+def pending(
+    db: Connection, *, limit: int = 100, at: datetime | None = None, delays: Sequence[timedelta] = ()
+) -> tuple[Stored, ...]:
+    """Return the events that nobody has acted on, oldest first; with `at` those of which the next attempt is due.
+
+    `delays` says, by the number of attempts that failed, how long after its publication an event is tried again.
+    """
     query = select(events).where(events.c.handled_at.is_(None)).order_by(events.c.id).limit(limit)
+    if at is not None:
+        query = query.where(is_due(events, "published_at", at=at, delays=delays))
     return tuple(from_row(Stored, row) for row in db.execute(query).mappings())
+
+
+def has_new(db: Connection) -> bool:
+    """Say whether an event waits that nobody has tried to act on."""
+    new = select(events.c.id).where(events.c.handled_at.is_(None), events.c.attempts == 0).limit(1)
+    return db.scalar(new) is not None
 
 
 def handled(db: Connection, event_id: int, *, result: Json, at: datetime) -> bool:

@@ -68,9 +68,13 @@ def revoke(db: Connection, name: str, *, at: datetime) -> ApiKey:
 
 
 def expire(db: Connection, name: str, *, at: datetime, under: str) -> ApiKey:
-    """Let a key open doors until `at` under the name `under`, so that its successor can take its name."""
+    """Let a key open doors until `at`, or its own end if that is earlier, under the name `under`.
+
+    Its successor can take its name then. An unknown or revoked one raises `UsageError`.
+    """
     found = _named(db, name)
-    db.execute(keys.update().where(keys.c.id == found.id).values(expires_at=at, name=under))
+    ends = at if found.expires_at is None else min(at, found.expires_at)
+    db.execute(keys.update().where(keys.c.id == found.id).values(expires_at=ends, name=under))
     return found
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "check",
     "holder",
     "in_the_way",
+    "is_over",
     "let_go",
     "release",
     "renew",
@@ -111,6 +112,11 @@ def in_the_way(
         return last
     still = _stood_still(db, last, process, at, ticks() if tick is None else tick)
     return None if still >= patience else last
+
+
+def is_over(db: Connection, name: str, *, process: Process, at: datetime) -> bool:
+    """Say whether the lease was taken once and its holder is gone, as `process` sees it; commit what was seen."""
+    return _read(db, name) is not None and in_the_way(db, name, process=process, at=at) is None
 
 
 def holder(db: Connection, name: str) -> Lease | None:

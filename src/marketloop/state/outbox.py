@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from marketloop.runtime.redact import redact_text
 from marketloop.state.columns import Json
-from marketloop.state.rows import from_row
+from marketloop.state.rows import from_row, is_due
 from marketloop.state.schema import outbox
 from marketloop.state.store import State
 
@@ -71,9 +72,16 @@ def append(db: Connection, topic: str, *, key: str, payload: Json, at: datetime)
     return True
 
 
-def pending(db: Connection, topic: str, *, limit: int = 1000) -> tuple[Message, ...]:
-    """Return the messages of a topic that wait, in order."""
+def pending(
+    db: Connection, topic: str, *, limit: int = 1000, at: datetime | None = None, delays: Sequence[timedelta] = ()
+) -> tuple[Message, ...]:
+    """Return the messages of a topic that wait, in order; with `at` those of which the next attempt is due.
+
+    `delays` says, by the number of attempts that failed, how long after its creation a message is tried again.
+    """
     query = select(outbox).where(outbox.c.topic == topic, outbox.c.sent_at.is_(None)).order_by(outbox.c.id).limit(limit)
+    if at is not None:
+        query = query.where(is_due(outbox, "created_at", at=at, delays=delays))
     return tuple(from_row(Message, row) for row in db.execute(query).mappings())
 
 
@@ -127,7 +135,7 @@ def _attempt(deliver: Deliver, message: Message) -> str:
     try:
         deliver(message)
     except Exception as error:  # noqa: BLE001 - the outermost edge of a delivery: recorded, never fatal
-        said = str(error).strip().splitlines()
+        said = redact_text(str(error)).strip().splitlines()  # a server's address may hold a password
         return f"{type(error).__name__}: {said[0] if said else ''}"[:500]
     return ""
 

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, select
 
 from marketloop.core.errors import FailedError, UsageError
+from marketloop.state import lease
 from marketloop.state.columns import Json
 from marketloop.state.dialects import insert_new
 from marketloop.state.process import Process, process_columns
@@ -29,6 +30,7 @@ __all__ = [
     "find",
     "get",
     "last_started",
+    "lease_of",
     "next_waiting",
     "put_back",
     "recent",
@@ -219,12 +221,27 @@ def settle(
 
 
 def release_dead(db: Connection, here: Process, *, at: datetime) -> tuple[str, ...]:
-    """Record as failed every running request whose process died on this host; return their ids."""
-    dead = [request for request in _read(db, requests.c.state == RUNNING) if request.process.is_dead(here)]
+    """Record as failed every running request whose process is gone; return their ids.
+
+    On this host a process is known to be dead; on another one it is taken for dead when it has let the lease of the
+    request stand still for `lease.PATIENCE` (commit what was seen also when nothing is returned).
+    """
+    dead = [request for request in _read(db, requests.c.state == RUNNING) if _is_left(db, request, here, at)]
     for request in dead:
-        why = f"{request.process} died before the cycle ended; ask again"
+        why = f"{request.process} died before the cycle ended, or has not been heard of for long; ask again"
         settle(db, request.id, state=FAILED, outcome="failed", at=at, why_not=why)
     return tuple(request.id for request in dead)
+
+
+def lease_of(request_id: str) -> str:
+    """Return the name of the lease that whoever runs a request holds from its claim to its end."""
+    return f"request:{request_id}"
+
+
+def _is_left(db: Connection, request: Request, here: Process, at: datetime) -> bool:
+    if request.process.host == here.host:
+        return request.process.is_dead(here)
+    return lease.is_over(db, lease_of(request.id), process=here, at=at)
 
 
 def release_of(db: Connection, process: Process, *, at: datetime) -> tuple[str, ...]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, RowMapping, Table
+from sqlalchemy import ColumnElement, RowMapping, Table, and_, or_
 
 from marketloop.state.columns import Slot
 from marketloop.state.process import Process, process_columns, process_of
 
-__all__ = ["from_row", "in_slot", "to_row"]
+__all__ = ["from_row", "in_slot", "is_due", "to_row"]
 
 T = TypeVar("T")
 
@@ -48,3 +50,19 @@ def in_slot(table: Table, slot: Slot) -> ColumnElement[bool]:
     """Return the condition that a row of `table` belongs to `slot`."""
     condition: ColumnElement[bool] = (table.c.family == slot.family) & (table.c.config_key == slot.config_key)
     return condition
+
+
+def is_due(table: Table, since: str, *, at: datetime, delays: Sequence[timedelta]) -> ColumnElement[bool]:
+    """Return the condition that the next attempt at a row of `table` is due.
+
+    Parameters
+    ----------
+    since : str
+        Column of the moment from which `delays` count. What lies in the future is due: a clock that jumped back must
+        keep nothing for ever.
+    delays : sequence of timedelta
+        By number of attempts so far; whatever was tried more often is due.
+    """
+    attempts, moment = table.c.attempts, table.c[since]
+    waits = (and_(attempts == n, moment <= at - delay) for n, delay in enumerate(delays))
+    return or_(attempts >= len(delays), moment > at, *waits)

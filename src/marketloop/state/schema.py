@@ -299,13 +299,13 @@ requests: Final = Table(
     "requests",
     LEDGER,
     Column("id", String(64), primary_key=True),
-    Column("key", String(255), nullable=False, unique=True),
+    Column("key", Text, nullable=False, unique=True),
     Column("trigger", String(32), nullable=False),
     Column("reason", Text, nullable=False),
     Column("families", Document, nullable=False),
     Column("force", Boolean, nullable=False),
     Column("choices", Document, nullable=False),
-    Column("requested_by", String(128), nullable=False),
+    Column("requested_by", Text, nullable=False),
     Column("requested_at", Moment, nullable=False),
     Column("state", String(16), nullable=False),
     Column("claimed_at", Moment),
@@ -317,6 +317,7 @@ requests: Final = Table(
     *_process(),
 )
 Index("requests_by_state", requests.c.state, requests.c.requested_at)
+Index("requests_by_trigger", requests.c.trigger, requests.c.requested_at)
 
 events: Final = Table(
     "events",
@@ -356,7 +357,7 @@ rollouts: Final = Table(
     Column("mode", String(16), nullable=False),
     Column("version", Integer),
     Column("share", Float, nullable=False),
-    Column("salt", String(64), nullable=False),
+    Column("salt", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("recorded_at", Moment, nullable=False),
 )

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from marketloop.core.errors import RefusedError, UsageError
 from marketloop.state.columns import Slot
 from marketloop.state.rows import from_row, in_slot, to_row
 from marketloop.state.schema import skill_events, skill_years
 
-__all__ = ["Finding", "Year", "current", "find_year", "open_year", "record", "years"]
+__all__ = ["Finding", "Year", "changes", "current", "find_year", "open_year", "record", "years"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +135,11 @@ def current(db: Connection, stream_id: str) -> Finding | None:
     )
     row = db.execute(query).mappings().first()
     return None if row is None else from_row(Finding, row)
+
+
+def changes(db: Connection) -> int:
+    """Return how many findings there are: another number says that somebody's skill was proven or lost."""
+    return db.scalar(select(func.count()).select_from(skill_events)) or 0
 
 
 def _key(year: Year) -> tuple[str, int]:

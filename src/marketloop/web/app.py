@@ -9,14 +9,18 @@ from importlib import metadata
 
 from fastapi import FastAPI
 
-from marketloop.web import events, health, model, predictions, retraining
+from marketloop.runtime.logging import get_logger
+from marketloop.web import events, health, model, predictions, reference, retraining
 from marketloop.web.door import Door, Rules
+from marketloop.web.figures import Served
 from marketloop.web.premises import Premises
-from marketloop.web.problems import Problem, add_problem_handlers
+from marketloop.web.problems import Problem, add_problem_handlers, described
 
-__all__ = ["build_app"]
+__all__ = ["build_app", "look"]
 
 BETWEEN_LOOKS_S = 1.0
+AT_THE_DOOR = (400, 401, 421, 429, 503)
+AT_THE_DOOR_FOR_BODIES = (403, 408, 413)
 DESCRIPTION = """
 Predictions of the champions, their evidence, and the wheel that keeps them fresh.
 
@@ -37,7 +41,7 @@ def build_app(premises: Premises, rules: Rules) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await asyncio.to_thread(_look, premises)
+        await asyncio.to_thread(look, premises)
         looking = asyncio.create_task(_keep_looking(premises))
         try:
             yield
@@ -52,10 +56,13 @@ def build_app(premises: Premises, rules: Rules) -> FastAPI:
         version=metadata.version("marketloop"),
         description=DESCRIPTION,
         lifespan=lifespan,
-        swagger_ui_parameters={"persistAuthorization": False},
+        docs_url=None,  # the usual page loads its scripts from another host; `reference` has one that does not
+        redoc_url=None,
+        redirect_slashes=False,
     )
     app.state.premises = premises
-    for part in (predictions, retraining, model, events, health):
+    premises.meters.watch(Served(premises.desk, premises.clock))
+    for part in (predictions, retraining, model, events, health, reference):
         app.include_router(part.router)
     add_problem_handlers(app)
     _describe(app)
@@ -66,12 +73,19 @@ def build_app(premises: Premises, rules: Rules) -> FastAPI:
 async def _keep_looking(premises: Premises) -> None:
     while True:
         await asyncio.sleep(BETWEEN_LOOKS_S)
-        await asyncio.to_thread(_look, premises)
+        await asyncio.to_thread(look, premises)
 
 
-def _look(premises: Premises) -> None:
+def look(premises: Premises) -> None:
     """Swap newer scoreboards in; trouble stays in the view, where every answer can say so."""
-    if premises.desk.refresh(premises.clock.now()):
+    at = premises.clock.now()
+    try:
+        swapped = premises.desk.refresh(at)
+    except Exception as error:  # noqa: BLE001 -- whatever it is, the desk answers on and looks again
+        get_logger("web").error("the scoreboards cannot be read", error=f"{type(error).__name__}: {error}")
+        premises.desk.lose(f"{type(error).__name__}, see logs/server.log", at)
+        return
+    if swapped:
         premises.meters.swaps.inc()
 
 
@@ -90,6 +104,11 @@ def _describe(app: FastAPI) -> None:
                 "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, `ml_...`."}
             }
             document["security"] = [{"bearer": []}, {}]
+            for methods in document["paths"].values():
+                for method, operation in methods.items():
+                    at_the_door = (*AT_THE_DOOR, *(AT_THE_DOOR_FOR_BODIES if method == "post" else ()))
+                    known = {str(code): answer for code, answer in described(*at_the_door).items()}
+                    operation["responses"] = {**known, **operation["responses"]}
             app.openapi_schema = document
         return app.openapi_schema
 

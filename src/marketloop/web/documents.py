@@ -77,7 +77,9 @@ class PredictionDocument(BaseModel):
     fallback: bool = Field(description="Another configuration answers than the one asked for.")
     provisional: bool = Field(description="No skill is proven: every signal is HOLD.")
     abstained: bool = Field(description="Not sure enough to act on, or provisional.")
-    stale: bool = Field(description="The newest session lies further back than [serve] stale_after.")
+    stale: bool = Field(
+        description="The newest session lies further back than [serve] stale_after, or the database is away."
+    )
     assigned: int = Field(description="Version that a roll-out draws for this ticker; the champion without one.")
     rollout: RolloutPart | None = Field(description="The roll-out that goes on, or null.")
 

@@ -62,6 +62,14 @@ NO_KEY: Final = Refusal(
 )
 
 
+KEYS_AWAY: Final = Refusal(
+    "key",
+    503,
+    "the API keys cannot be read yet, so nobody is let in: see /health/live for what is wrong, and try again",
+    {"Retry-After": "5"},
+)
+
+
 @dataclass(frozen=True)
 class Rules:
     """What the door asks of a visitor.
@@ -70,7 +78,7 @@ class Rules:
     ----------
     hosts : names that a Host header may have; empty accepts any
     keys : function that returns the valid keys
-        While there are none and `loopback` holds, no key is needed.
+        While none was ever made and `loopback` holds, no key is needed. None: they could not be read yet.
     loopback : bool
         Whether the server listens on this machine only.
     reading, asking : Allowance
@@ -82,7 +90,7 @@ class Rules:
     """
 
     hosts: frozenset[str] = LOOPBACK
-    keys: Callable[[], KeyRing] = KeyRing
+    keys: Callable[[], KeyRing | None] = KeyRing
     loopback: bool = True
     reading: Allowance = READING
     asking: Allowance = ASKING
@@ -135,8 +143,12 @@ class Door:
     async def _enter(self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, send: Send) -> None:
         refusal = self._stranger(headers, unsafe=scope["method"] in UNSAFE)
         if refusal is None:
-            visitor = self._visitor(scope, headers)
-            refusal = NO_KEY if visitor is None else self._hurried(scope, visitor) or self._too_large(headers)
+            ring = self.rules.keys()
+            visitor = self._visitor(scope, headers, ring)
+            if visitor is None:
+                refusal = NO_KEY if ring is not None else KEYS_AWAY
+            else:
+                refusal = self._hurried(scope, visitor) or self._too_large(headers)
             scope["marketloop.visitor"] = visitor
         if refusal is None and scope["method"] in UNSAFE:
             body = await self._body(receive)
@@ -160,14 +172,13 @@ class Door:
             return Refusal("origin", 403, "this request was sent by a page of another origin, and is not carried out")
         return None
 
-    def _visitor(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Visitor | None:
+    def _visitor(self, scope: Scope, headers: Mapping[bytes, bytes], ring: KeyRing | None) -> Visitor | None:
         client = scope.get("client")
         address = client[0] if client else "?"
-        ring = self.rules.keys()
-        if self.rules.loopback and not ring.demanded:
+        if self.rules.loopback and ring is not None and not ring.demanded:
             return Visitor(ANYBODY.name, ANYBODY.role, address)
         given = _key(headers)
-        owner: Kept | None = ring.owner(given) if given else None
+        owner: Kept | None = ring.owner(given) if given and ring is not None else None
         if owner is not None:
             return Visitor(owner.name, owner.role, owner.id)
         # Pages look at their own session; a wrong key is never taken for none.
@@ -185,8 +196,8 @@ class Door:
 
     def _too_large(self, headers: Mapping[bytes, bytes]) -> Refusal | None:
         length = headers.get(b"content-length", b"0")
-        if not length.isdigit():
-            return Refusal("size", 400, "Content-Length is not a number")
+        if not length.isdigit() or len(length) > 20:
+            return Refusal("size", 400, "Content-Length is not the number of the bytes that follow")
         return self._over(int(length)) if int(length) > self.rules.body_limit else None
 
     def _over(self, size: int) -> Refusal:
@@ -254,7 +265,8 @@ def _key(headers: Mapping[bytes, bytes]) -> str | None:
 
 
 def _name(host: str) -> str:
-    """Return the name in a Host header, without its port."""
+    """Return the name in a Host header in lower case, without its port."""
+    host = host.lower()
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.rpartition(":")[0] if host.count(":") == 1 else host

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -27,7 +27,6 @@ class Meters:
     requests: Counter = field(init=False)
     seconds: Histogram = field(init=False)
     refused: Counter = field(init=False)
-    board_age: Gauge = field(init=False)
     swaps: Counter = field(init=False)
 
     def __post_init__(self) -> None:
@@ -53,11 +52,6 @@ class Meters:
             ),
             "swaps": Counter(
                 "marketloop_scoreboard_swaps", "Times that newer scoreboards came.", registry=self.registry
-            ),
-            "board_age": Gauge(
-                "marketloop_database_read_age_seconds",
-                "Seconds since the database was last read.",
-                registry=self.registry,
             ),
         }
         for name, metric in made.items():

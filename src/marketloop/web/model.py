@@ -9,7 +9,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict
 
-from marketloop.registry import Registry
 from marketloop.state import champions, versions
 from marketloop.web.premises import Premises, premises_of
 from marketloop.web.problems import described
@@ -39,7 +38,7 @@ class ModelDocument(BaseModel):
 
 
 @router.get(
-    "/info", response_model=ModelDocument, responses=described(400, 401, 422, 503), summary="The model that serves"
+    "/info", response_model=ModelDocument, responses=described(401, 404, 422, 503), summary="The model that serves"
 )
 async def info(
     request: Request, family: Annotated[str | None, Query(max_length=64, pattern=r"^[a-z][a-z0-9_]*$")] = None
@@ -55,12 +54,12 @@ def model_document(premises: Premises, family: str) -> dict[str, Any]:
 
     Raises
     ------
-    UsageError
+    ProblemError
         The family has no champion.
     FailedError
         Its artefact is damaged.
     """
-    registry = Registry(premises.project.models / "registry", premises.state)
+    registry = premises.registry
     with premises.state.read() as db:
         champion = champion_of(db, premises, family)
         row = versions.require(db, champion.slot, champion.version)

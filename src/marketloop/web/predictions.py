@@ -69,7 +69,7 @@ async def predict(request: Request, ticker: Ticker, family: FamilyName = None, c
 @router.post(
     "/api/predict",
     response_model=PredictionsDocument,
-    responses=described(413, 422, 503),
+    responses=described(404, 413, 422, 503),
     summary="What the champion says of many tickers",
 )
 async def predict_many(request: Request, wanted: Wanted) -> Response:

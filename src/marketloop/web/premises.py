@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
 
+from marketloop.registry import Registry, open_registry
 from marketloop.runtime.clock import Clock, SystemClock
 from marketloop.runtime.project import Project
 from marketloop.runtime.settings import Settings
@@ -42,6 +43,11 @@ class Premises:
     def state(self) -> State:
         """The project's databases; raises `FailedError` while they are away."""
         return self.desk.state
+
+    @property
+    def registry(self) -> Registry:
+        """Artefacts and champions; whoever mirrors them hears of what is changed here."""
+        return open_registry(self.project, self.settings, self.state)
 
     @property
     def families(self) -> Mapping[str, str]:

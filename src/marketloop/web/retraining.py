@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.responses import StreamingResponse
 
-from marketloop.registry import Registry
+from marketloop.core.errors import MarketLoopError
 from marketloop.serving.keys import allows
 from marketloop.state import Slot, requests, this_process
 from marketloop.state.requests import Wish
@@ -26,7 +27,7 @@ router = APIRouter(prefix="/api/ml/retraining", tags=["retraining"])
 
 ENDED = frozenset({requests.DONE, requests.SKIPPED, requests.FAILED})
 BETWEEN_EVENTS_S = 0.5
-Reason = Annotated[str, Query(max_length=500, description="Why; it is recorded.")]
+Reason = Annotated[str, Query(max_length=500, pattern=r"^[^\x00]*$", description="Why; it is recorded.")]
 Families = Annotated[
     list[Annotated[str, Query(max_length=64, pattern=r"^[a-z][a-z0-9_]*$")]] | None,
     Query(alias="family", max_length=20, description="All enabled ones when not given."),
@@ -80,7 +81,7 @@ async def job_events(request: Request, job_id: JobId) -> StreamingResponse:
 @router.post(
     "/rollback",
     response_model=RollbackDocument,
-    responses=described(401, 403, 409, 422, 429, 503),
+    responses=described(400, 401, 403, 409, 422, 429, 503),
     summary="Go back to the previous version",
 )
 async def rollback(
@@ -134,9 +135,8 @@ def trigger_retraining(
 
 def roll_back(premises: Premises, visitor: Visitor, family: str, *, to: int | None, reason: str) -> int:
     """Let an earlier version of `family` serve again, and return it."""
-    registry = Registry(premises.project.models / "registry", premises.state)
     slot = Slot(family, premises.desk.view.default_key)
-    champion = registry.rollback(slot, to=to, reason=f"{reason} ({visitor.name})", at=premises.clock.now())
+    champion = premises.registry.rollback(slot, to=to, reason=f"{reason} ({visitor.name})", at=premises.clock.now())
     premises.desk.refresh(premises.clock.now())
     return champion.version
 
@@ -164,7 +164,8 @@ async def _told(premises: Premises, job_id: str, first: dict[str, Any]) -> Async
             return
         await asyncio.sleep(BETWEEN_EVENTS_S)
         quiet += BETWEEN_EVENTS_S
-        now = await asyncio.to_thread(_job, premises, job_id)
+        with suppress(MarketLoopError, ProblemError):  # the database is away: say what was known until it is back
+            now = await asyncio.to_thread(_job, premises, job_id)
 
 
 def _json(document: dict[str, Any]) -> Response:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
+import socket
 from collections.abc import Callable
 from typing import Final
 
@@ -69,11 +71,10 @@ def serve(premises: Premises) -> None:
     """
     section = premises.settings.serve
     app = build_app(premises, rules_for(premises))
+    door = _listen(section.host, section.port)
     config = uvicorn.Config(
         app,
-        host=section.host,
-        port=section.port,
-        log_level="warning",
+        log_config=None,
         access_log=False,
         server_header=False,
         date_header=True,
@@ -81,16 +82,24 @@ def serve(premises: Premises) -> None:
         timeout_graceful_shutdown=STOP_S,
         h11_max_incomplete_event_size=65_536,
     )
-    server = uvicorn.Server(config)
+    log, own = logging.getLogger("uvicorn"), logging.getLogger("marketloop")
+    log.handlers, log.propagate = own.handlers, False  # what goes wrong there belongs in logs/server.log too
+    log.setLevel(logging.WARNING)
+    with door:
+        uvicorn.Server(config).run(sockets=[door])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens, or say in one sentence why there is none."""
     try:
-        server.run()
-    except SystemExit as error:  # uvicorn leaves so when it cannot listen
+        kind, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server((address[0], address[1]), family=kind, backlog=2048)
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or str(error)
         raise UsageError(
-            f"cannot listen on {section.host}:{section.port}: the port is taken or the address is not of this machine; "
-            "choose another with --port"
+            f"cannot listen on {host}:{port} ({why}): the port is taken or the address is not of this machine; "
+            "choose another with --port or --host"
         ) from error
-    if not server.started:
-        raise UsageError(f"cannot listen on {section.host}:{section.port}: choose another port with --port")
 
 
 def is_loopback(host: str) -> bool:

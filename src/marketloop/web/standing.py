@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any, Final
 
-from marketloop.core.errors import UsageError
 from marketloop.state import Connection, Slot, champions, cycles, heartbeats, lease, this_process, versions
 from marketloop.state.champions import Champion
 from marketloop.state.heartbeats import Heartbeat
 from marketloop.state.requests import Request
 from marketloop.web.premises import Premises
+from marketloop.web.problems import ProblemError
 
 __all__ = ["FRESH", "champion_of", "job_document", "loop_is_alive", "status_document"]
 
@@ -68,10 +68,17 @@ def loop_is_alive(beat: Heartbeat | None, at: dt.datetime) -> bool:
 
 
 def champion_of(db: Connection, premises: Premises, family: str) -> Champion:
-    """Return who serves `family`; raise `UsageError` while nobody does."""
+    """Return who serves `family`.
+
+    Raises
+    ------
+    ProblemError
+        503 while nobody serves anything, 404 where others are served.
+    """
     found = champions.current(db, Slot(family, premises.desk.view.default_key))
     if found is None:
-        raise UsageError(f"{family} has no champion yet: run `marketloop retrain {family}`")
+        anybody = bool(champions.slots(db))
+        raise ProblemError(404 if anybody else 503, f"{family} has no champion yet: run `marketloop retrain {family}`")
     return found
 
 

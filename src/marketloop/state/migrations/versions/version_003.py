@@ -23,7 +23,7 @@ def upgrade_ledger(op: Operations) -> None:
         sa.Column("mode", sa.String(16), nullable=False),
         sa.Column("version", sa.Integer),
         sa.Column("share", sa.Float, nullable=False),
-        sa.Column("salt", sa.String(64), nullable=False),
+        sa.Column("salt", sa.Text, nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("recorded_at", sa.String(32), nullable=False),
     )
@@ -59,13 +59,13 @@ def _requests(op: Operations) -> None:
     op.create_table(
         "requests",
         sa.Column("id", sa.String(64), primary_key=True),
-        sa.Column("key", sa.String(255), nullable=False, unique=True),
+        sa.Column("key", sa.Text, nullable=False, unique=True),
         sa.Column("trigger", sa.String(32), nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("families", sa.Text, nullable=False),
         sa.Column("force", sa.Boolean, nullable=False),
         sa.Column("choices", sa.Text, nullable=False),
-        sa.Column("requested_by", sa.String(128), nullable=False),
+        sa.Column("requested_by", sa.Text, nullable=False),
         sa.Column("requested_at", sa.String(32), nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("claimed_at", sa.String(32)),
@@ -80,6 +80,7 @@ def _requests(op: Operations) -> None:
         sa.Column("process_start", sa.String(64), nullable=False),
     )
     op.create_index("requests_by_state", "requests", ["state", "requested_at"])
+    op.create_index("requests_by_trigger", "requests", ["trigger", "requested_at"])
 
 
 def _events(op: Operations) -> None:
