@@ -149,7 +149,7 @@ def test_event_is_published_and_listed_with_what_came_of_it(root: Path, ask: Ask
     listed = ask("--project", root, "events", "list", "MARKET_EVENT")
     assert differences(EXAMPLES["events"], listed) == []
     (event,) = listed["events"]
-    assert event["result"]["action"] == "skipped"
+    assert event["result"]["action"] == "none"
     assert "on_events is off" in event["result"]["why"]
 
 

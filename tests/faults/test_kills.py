@@ -111,6 +111,7 @@ def test_killed_at_random_instants_the_project_serves_and_goes_on(server: Mortal
         assert found.wrong == (), trial
         version = server.run("look", home=str(home)).document["champion"]
         kills += found.was_killed
+        whole *= 1.0 if found.was_killed else 0.7  # it was measured beside other work
         if kills == INSTANTS:
             break
     assert kills == INSTANTS

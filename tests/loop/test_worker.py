@@ -302,9 +302,10 @@ def test_recipe_that_raises_in_a_search_ends_neither_the_other_searches_nor_the_
         raise ZeroDivisionError("a plugin's recipe")
 
     monkeypatch.setattr(fulfilling, "tune_family", broken)
-    result = fulfil(house, claimed_tuning(house))
+    with pytest.raises(RuntimeError, match="in a bad mood"):  # of the training itself: it was reached
+        fulfil(house, claimed_tuning(house))
     assert tried == ["price_predictor", "momentum_ranker"]
-    assert result.cycle_id is not None
+    assert len(all_cycles(house)) == 1
     (request,) = all_requests(house)
     assert "in a bad mood" in request.why_not
     with house.state.read() as db:
