@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -36,6 +36,7 @@ HOUR: Final = timedelta(hours=1)
 MOST_ATTEMPTS: Final = 10
 """Attempts at one channel before an alarm is given up there: with the pauses between them, 17 hours at least."""
 FIRST_PAUSE: Final = timedelta(minutes=1)
+DELAYS: Final = tuple(FIRST_PAUSE * ((1 << n) - 1) for n in range(MOST_ATTEMPTS))
 FORGOTTEN: Final = timedelta(days=7)
 """Age at which an alarm for a channel that is not there any more is given up."""
 AT_ONCE: Final = 100
@@ -172,15 +173,15 @@ def deliver(place: Place) -> int:
         log.warning("alerts.log is behind", reason=str(error))
     try:
         with place.state.read() as db:
-            waiting = outbox.pending(db, TOPIC, limit=AT_ONCE)
-        due = [message for message in waiting if _is_due(message, place.clock.now())]
+            # The next attempt of each that is due: those that wait for a dead channel do not stand before the others.
+            due = outbox.pending(db, TOPIC, limit=AT_ONCE, at=place.clock.now(), delays=DELAYS)
         return _tell_all(place, due, zone) if due else 0
     except MarketLoopError as error:
         log.error("alarms were not delivered", reason=str(error))
         return 0
 
 
-def _tell_all(place: Place, due: list[Message], zone: ZoneInfo) -> int:
+def _tell_all(place: Place, due: Sequence[Message], zone: ZoneInfo) -> int:
     channels, failed, told = _channels(place), set[str](), 0
     for message in due:
         name = str(message.payload["channel"])
@@ -227,12 +228,6 @@ def _forget(place: Place, message: Message, name: str) -> None:
         return
     with place.state.write() as db:
         outbox.sent(db, message, at=at, trouble=f"given up: {name} is not among the channels any more")
-
-
-def _is_due(message: Message, at: datetime) -> bool:
-    if message.attempts == 0:
-        return True
-    return at - message.created_at >= FIRST_PAUSE * ((1 << message.attempts) - 1)
 
 
 def _names(urls: tuple[str, ...]) -> tuple[str, ...]:
