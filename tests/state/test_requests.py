@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from marketloop.core.errors import UsageError
-from marketloop.state import Process, State, requests, this_process
+from marketloop.state import Process, State, cycles, requests, this_process
 from marketloop.state.requests import Request, Wish
 
 MINUTE = dt.timedelta(minutes=1)
@@ -53,6 +53,44 @@ def test_what_was_due_and_does_not_run_says_why_not(state: State, noon: dt.datet
         found = requests.get(db, skipped.id)
     assert found is not None
     assert found.why_not == "the exchange was closed"
+
+
+@pytest.mark.parametrize(("outcome", "kept"), [("promoted", "done"), ("refused", "done"), ("skipped", "skipped")])
+@pytest.mark.parametrize("named", [True, False])
+def test_request_whose_process_died_after_the_verdict_ends_as_its_cycle_did(
+    state: State, noon: dt.datetime, outcome: str, kept: str, named: bool
+) -> None:
+    here = this_process()
+    asked, _ = ask(state, HAND, noon)
+    with state.write() as db:
+        assert requests.begin(db, asked.id, process=here, at=noon) is not None
+        cycle = cycles.start(db, trigger="manual", reason="because", process=here, at=noon + MINUTE)
+        if named:
+            requests.tell(db, asked.id, progress={"what": "walking", "done": 1, "total": 2}, cycle_id=cycle.id)
+        cycles.finish(db, cycle.id, outcome=outcome, document={}, at=noon + MINUTE)
+        requests.settle(
+            db,
+            asked.id,
+            state="failed",
+            outcome="failed",
+            at=noon + MINUTE,
+            why_not="stopped, as it was",
+        )
+        found = requests.get(db, asked.id)
+    assert found is not None
+    assert (found.state, found.outcome, found.cycle_id, found.why_not) == (kept, outcome, cycle.id, "")
+
+
+def test_request_whose_cycle_died_has_failed(state: State, noon: dt.datetime) -> None:
+    asked, _ = ask(state, HAND, noon)
+    with state.write() as db:
+        requests.begin(db, asked.id, process=this_process(), at=noon)
+        cycle = cycles.start(db, trigger="manual", reason="because", process=this_process(), at=noon + MINUTE)
+        cycles.finish(db, cycle.id, outcome="failed", document={}, at=noon + MINUTE)
+        requests.settle(db, asked.id, state="failed", outcome="failed", at=noon + MINUTE, why_not="stopped")
+        found = requests.get(db, asked.id)
+    assert found is not None
+    assert (found.state, found.why_not) == ("failed", "stopped")
 
 
 def test_requests_are_begun_in_the_order_in_which_they_were_asked(state: State, noon: dt.datetime) -> None:

@@ -59,7 +59,7 @@ def test_state_refuses_a_database_of_a_newer_version(url: str) -> None:
 
 def test_state_says_so_when_the_file_is_no_database(tmp_path: Path) -> None:
     (tmp_path / "state.db").write_bytes(b"date,open,high\n" * 100)
-    with pytest.raises(FailedError, match=r"state\.db is not a database: move the file away"):
+    with pytest.raises(FailedError, match=r"state\.db is not a database: restore it from a backup"):
         State.open(f"sqlite:///{tmp_path}/state.db")
     assert (tmp_path / "state.db").read_bytes().startswith(b"date,open")
 

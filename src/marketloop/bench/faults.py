@@ -82,8 +82,8 @@ def run(
 ) -> dict[str, Any]:
     """Kill the nightly cycle of a small project, each time in a copy of it, and look at what is left.
 
-    Every point that a night passes, each time that it passes it, and `kills` random instants: half of them uniform
-    over the cycle, half over the promotion. After each the champion must be complete and answer, the next cycle must
+    At every point, in every place that passes it, and at `kills` random instants: half of them uniform over the cycle,
+    half over the promotion. After each the champion must be complete and answer, the next cycle must
     promote, nothing half-written may stay, and the ledger may not contradict itself.
 
     Parameters
@@ -161,7 +161,7 @@ class Template:
         return cls(folder, passed, cycle_s, promotion_s)
 
     def point_trials(self) -> Iterator[Trial]:
-        """Yield a death at each passage of each point; in a later project only where no earlier one passes."""
+        """Yield deaths at the first and last passage of each place; in a later project where no earlier one passes."""
         known: set[str] = set()
         for project in PROJECTS:
             new = [name for name in self.passed[project] if name not in known]
@@ -251,11 +251,9 @@ def _copy(project: Path, folder: Path) -> Iterator[Path]:
 
 
 def _numbered(passed: Sequence[str]) -> Iterator[str]:
-    """Yield each passage as ``NAME:N``."""
-    count: Counter[str] = Counter()
-    for name in passed:
-        count[name] += 1
-        yield f"{name}:{count[name]}"
+    """Yield the first and the last passage of each place as ``NAME:N``."""
+    for name, count in Counter(passed).items():
+        yield from (f"{name}:{number}" for number in sorted({1, count}))
 
 
 def _checked(ended: Ended) -> Ended:

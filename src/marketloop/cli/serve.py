@@ -16,8 +16,11 @@ def command(
     call: Call,
     host: Annotated[str | None, typer.Option("--host", help="Address to listen on; 127.0.0.1 by default.")] = None,
     port: Annotated[int | None, typer.Option("--port", min=1, max=65535, help="8000 by default.")] = None,
+    tied: Annotated[bool, typer.Option("--tied", help="End when standard input ends.", hidden=True)] = False,
 ) -> Answer:
     """Serve predictions, status and jobs over HTTP until it is stopped."""
+    if tied:
+        call.room("runtime.stopping").tie_to_parent()
     settings = call.settings({"serve.host": host, "serve.port": port})
     project = call.project()
     server, helm = call.room("web.server"), call.room("loop.helm")

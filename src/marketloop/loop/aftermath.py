@@ -48,6 +48,9 @@ def close_request(db: Connection, house: House, request: Request, child: Child) 
         words = child.last_words()
         why = redact_text(f"the cycle's process {how}" + (f": {words}" if words else ""))
         _fail(db, request.id, why, at)
+        ended = requests.get(db, request.id)
+        if ended is None or ended.state != requests.FAILED:  # its cycle had come to a verdict before
+            return
         enter(db, house, went_wrong("A retraining could not run", key=f"request:{request.id}", error=why))
 
 

@@ -54,6 +54,7 @@ class Answers:
     second : mapping of ticker to prediction
         What it says of the tickers that it answers for; they are among `predictions`.
     second_provisional : bool
+    order : names of the classes, as the family orders them
     """
 
     as_of: dt.date
@@ -65,6 +66,7 @@ class Answers:
     rollout: Rollout | None = None
     second: Mapping[str, Prediction] = field(default_factory=dict)
     second_provisional: bool = True
+    order: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Return the `predict` document."""
@@ -83,7 +85,7 @@ class Answers:
             "probability": p.probability,
             "class": p.class_name,
             "signal": p.signal,
-            "classes": dict(p.classes),
+            "classes": {name: p.classes[name] for name in (self.order or p.classes) if name in p.classes},
             "score": p.score,
             "low": p.low,
             "high": p.high,
@@ -136,6 +138,7 @@ def predict(
         rollout=rollout,
         second=said,
         second_provisional=provisional,
+        order=house.catalog.family(family).classes,
     )
 
 

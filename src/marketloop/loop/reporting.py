@@ -33,7 +33,7 @@ from marketloop.state.streams import Block as StoredBlock
 
 __all__ = ["KEPT", "forget_old", "report_on_demand", "report_turn"]
 
-KEPT: Final = 30
+KEPT: Final = 10
 """Reports that are kept per family and configuration, the newest; each can be written again from the ledger."""
 ALL: Final = 10_000
 

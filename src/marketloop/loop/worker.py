@@ -99,9 +99,8 @@ class Worker:
         """
         if not self._take_charge():
             return False
-        self._reap()
         troubles = []
-        for step in (self._plan, self._react, self._begin, self._beat, self._mirror, self._tidy):
+        for step in (self._reap, self._plan, self._react, self._begin, self._beat, self._mirror, self._tidy):
             try:
                 step()
             except Exception as error:  # noqa: BLE001 -- a schedule or a plugin that fails must not keep requests waiting
@@ -316,7 +315,7 @@ class Worker:
         begun = looked = ticks()
         while not until() and ticks() - begun < seconds:
             time.sleep(min(0.2, seconds))
-            if self._child is not None and self._child.exit_code is not None:
+            if self._failures == 0 and self._child is not None and self._child.exit_code is not None:
                 return
             if ticks() - looked >= 1.0:
                 looked = ticks()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 from marketloop.core.errors import RefusedError
 from marketloop.registry.disk import digest, make_folder, put_in_place, read_verified, safe_name, write_synced
@@ -13,6 +14,11 @@ from marketloop.runtime.files import delete
 __all__ = ["StreamFiles"]
 
 _PARTIAL = ".partial"
+
+REMEDY: Final = (
+    "restore the file from a backup; where there is none, declare other recipes in [family.NAME] recipes, "
+    "which opens a new stream and begins the evidence anew"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,7 @@ class StreamFiles:
 
     def get(self, path: str, sha256: str) -> bytes:
         """Return the content of a file; raise `FailedError` when it is missing or damaged."""
-        return read_verified(self._path(path), sha256, remedy="restore the file from a backup, or open a new stream")
+        return read_verified(self._path(path), sha256, remedy=REMEDY)
 
     def recover(self, known: Collection[str]) -> tuple[str, ...]:
         """Delete the files that a killed process left without a row, and return their paths.

@@ -10,8 +10,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, select
 
 from marketloop.core.errors import FailedError, UsageError
-from marketloop.state import lease
+from marketloop.state import cycles, lease
 from marketloop.state.columns import Json
+from marketloop.state.cycles import Cycle
 from marketloop.state.dialects import insert_new
 from marketloop.state.process import Process, process_columns
 from marketloop.state.rows import from_row, to_row
@@ -42,6 +43,7 @@ __all__ = [
 ]
 
 WAITING, RUNNING, DONE, SKIPPED, FAILED = "waiting", "running", "done", "skipped", "failed"
+_STATE_OF = {"skipped": SKIPPED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +201,8 @@ def settle(
 ) -> None:
     """Record the end of a waiting or running request.
 
+    One that is said to have failed, and whose cycle had ended in order before its process did, ends as the cycle did.
+
     Raises
     ------
     UsageError
@@ -206,6 +210,9 @@ def settle(
     """
     if state not in {DONE, SKIPPED, FAILED}:
         raise UsageError(f'state "{state}" of a request: expected {DONE}, {SKIPPED} or {FAILED}')
+    done = _ended_cycle(db, request_id, cycle_id) if state == FAILED else None
+    if done is not None:
+        state, outcome, cycle_id, why_not = _STATE_OF.get(done.outcome, DONE), done.outcome, done.id, ""
     change: dict[str, Any] = {"state": state, "outcome": outcome, "ended_at": at, "why_not": why_not}
     if cycle_id is not None:
         change["cycle_id"] = cycle_id
@@ -218,6 +225,20 @@ def settle(
             f'request "{request_id}" {f"ended already as {found.state}" if found else "does not exist"}; '
             "only a waiting or running one can end"
         )
+
+
+def _ended_cycle(db: Connection, request_id: str, cycle_id: str | None) -> Cycle | None:
+    """Return the cycle of a request when it came to a verdict; it is the one it names, or that its process ran."""
+    request = get(db, request_id)
+    if request is None or request.claimed_at is None:
+        return None
+    named = cycle_id or request.cycle_id
+    if named is not None:
+        found = cycles.get(db, named)
+    else:
+        own = (c for c in cycles.recent(db, limit=5) if c.process == request.process)
+        found = next((c for c in own if c.started_at >= request.claimed_at), None)
+    return None if found is None or found.outcome in {cycles.RUNNING, "failed"} else found
 
 
 def release_dead(db: Connection, here: Process, *, at: datetime) -> tuple[str, ...]:

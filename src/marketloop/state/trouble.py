@@ -17,7 +17,10 @@ __all__ = ["reported"]
 
 _AWAY: Final = "went away: what was not committed is undone; run the command again when it is back"
 _SENTENCES: Final = (
-    ("file is not a database", "is not a database: move the file away; the next command makes a new one"),
+    (
+        "file is not a database",
+        "is not a database: restore it from a backup, or move it away and begin an empty one",
+    ),
     ("malformed", "is damaged: restore it from a backup, or move it away and let `marketloop doctor` look"),
     ("readonly", "cannot be written: make the file and its folder writable"),
     ("read-only", "cannot be written: make the file and its folder writable"),
