@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -41,8 +42,10 @@ class Up:
     def __init__(self, root: Path) -> None:
         self.said = root.parent / "said.jsonl"
         command = [sys.executable, "-m", "marketloop.cli", "--project", str(root), "up", "--json"]
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            environ = {**os.environ, "MARKETLOOP_SERVE__PORT": str(free.getsockname()[1])}
         with self.said.open("wb") as output:
-            self.process = subprocess.Popen(command, stdout=output, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen(command, stdout=output, stdin=subprocess.DEVNULL, env=environ)
 
     def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.said.read_text(encoding="utf-8").splitlines()]
@@ -83,14 +86,16 @@ def test_up_restarts_a_loop_that_is_killed_and_stops_within_ten_seconds_while_a_
     up.stop()
     assert up.process.returncode == 0
     assert STOP_S < supervisor.STOP_S < 10  # what each level waits for the one below, before it kills
-    (stopped,) = [line["about"] for line in up.lines() if line["what"] == "stopped"]
+    of_loop = [line for line in up.lines() if line["about"].get("program") == "loop"]
+    (stopped,) = [line["about"] for line in of_loop if line["what"] == "stopped"]
     assert (stopped["exit_code"], stopped["killed"]) == (0, False)
     (cycle,), (request,) = all_cycles(house), all_requests(house)
     assert (cycle.outcome, request.state) == ("failed", "failed")
     assert "stopped" in str(cycle.document["error"])
     assert cycle.process.is_dead(this_process())
     assert not pulse(house)["running"]
-    assert [line["what"] for line in up.lines() if "program" in line["about"]] == [
+    assert {line["what"] for line in up.lines() if line["about"].get("program") == "serve"} == {"started", "stopped"}
+    assert [line["what"] for line in of_loop] == [
         "started",
         "died",
         "started",

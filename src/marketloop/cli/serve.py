@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from marketloop.cli.call import Answer, Call
-from marketloop.cli.render import Screen
 
 __all__ = ["command"]
 
@@ -28,8 +27,4 @@ def command(
     clock = call.room("runtime.clock").SystemClock()
     premises = server.premises_for(project, settings, clock, lambda: helm.open_state(project, settings))
     server.serve(premises)
-    return Answer({"served": f"http://{settings.serve.host}:{settings.serve.port}"}, _show)
-
-
-def _show(screen: Screen) -> None:
-    screen.line("stopped", style="dim")
+    raise typer.Exit
