@@ -79,7 +79,7 @@ def test_reference_has_the_keys_of_a_new_project_and_of_an_error(ask: Ask) -> No
 
 
 def test_reference_describes_every_command() -> None:
-    assert {name.split()[0] for name in EXAMPLES} - {"error"} == set(COMMANDS)
+    assert {name.split()[0] for name in EXAMPLES} - {"error"} == set(COMMANDS) - {"serve"}  # it prints no document
 
 
 @pytest.mark.parametrize(
