@@ -20,9 +20,9 @@ from marketloop.data.sources.folder import FolderSource
 from marketloop.data.synthetic import SyntheticSource
 from marketloop.features import FEATURE_SETS, LeakReport, compute, fill
 from marketloop.loop.checks import leak_report
-from marketloop.loop.context import market_of, sessions_around
+from marketloop.loop.context import market_of, sessions_around, stored_bars
 from marketloop.loop.house import House
-from marketloop.loop.preparing import features_key, named_features, prepare_features, stored_bars
+from marketloop.loop.preparing import features_key, named_features, prepare_features
 from marketloop.runtime.files import ensure_folder, write_atomic
 
 __all__ = ["Computed", "check_features", "compute_file", "compute_stored", "feature_sets"]

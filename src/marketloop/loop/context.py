@@ -24,6 +24,7 @@ __all__ = [
     "market_of",
     "newest_index",
     "sessions_around",
+    "stored_bars",
     "tickers_read",
 ]
 
@@ -211,3 +212,11 @@ def _fingerprint(context: Context) -> str:
         digest.update(frame.hash_rows(seed=0).to_numpy().tobytes())
     digest.update(pl.__version__.encode())
     return digest.hexdigest()[:16]
+
+
+def stored_bars(house: House, version: int | None = None) -> pl.DataFrame:
+    """Return all stored bars, of a version or of now; raise `UsageError` when there are none."""
+    bars = house.store.read(version=version)
+    if bars.is_empty():
+        raise UsageError("the project has no bars yet: run `marketloop collect` first")
+    return bars

@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from marketloop.core.errors import FailedError, RefusedError, UsageError, unknown_name
+from marketloop.core.errors import FailedError, MarketLoopError, RefusedError, UsageError, unknown_name
 from marketloop.data.builtin import BUILTIN_SOURCES, build_source
 from marketloop.data.calendar import load_sessions, load_timezone
 from marketloop.data.collect import Collected, collect
@@ -23,6 +23,7 @@ from marketloop.data.views import write_copies
 from marketloop.data.vintages import series_warnings
 from marketloop.loop.flight import beating
 from marketloop.loop.house import House
+from marketloop.loop.quality import write_quality
 from marketloop.state import lease, this_process
 
 __all__ = ["CollectRequest", "Ingested", "ingest", "parse_timeframe", "source_of"]
@@ -152,8 +153,17 @@ def _ingest(house: House, request: CollectRequest, tell: Telling | None) -> Inge
     if request.output is not None:
         write_copies(house.store, request.output)
     complete = bool(wanted.tickers) or wanted.source == "synthetic"  # nobody ever left a simulated market
-    warnings = (*(() if complete else universe.warnings), *rewritten)
+    warnings = (*(() if complete else universe.warnings), *rewritten, *_reported(house))
     return Ingested(collected, kept, warnings, house.store.coverage())
+
+
+def _reported(house: House) -> tuple[str, ...]:
+    """Write the report on what is stored now; it is a view, so that its failure is a warning."""
+    try:
+        write_quality(house)
+    except MarketLoopError as error:
+        return (f"the report on the quality of the data was not written: {error}",)
+    return ()
 
 
 def source_of(house: House, wanted: Collection) -> Source:

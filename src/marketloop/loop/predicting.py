@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from marketloop.core.errors import MarketLoopError, UsageError, did_you_mean
-from marketloop.loop.context import MissingContextError, sessions_around
+from marketloop.loop.context import MissingContextError, sessions_around, stored_bars
 from marketloop.loop.house import House
 from marketloop.loop.market_rows import market_rows
-from marketloop.loop.preparing import choose, complete_sessions, prepare, stored_bars
+from marketloop.loop.preparing import choose, complete_sessions, prepare
 from marketloop.loop.scoring import abstains, served_board
 from marketloop.registry.standing import is_proven
 from marketloop.runtime.logging import get_logger

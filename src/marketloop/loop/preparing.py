@@ -30,7 +30,7 @@ from marketloop.features import (
     resolve,
 )
 from marketloop.labels import Panel, build_panel
-from marketloop.loop.context import Market, market_of
+from marketloop.loop.context import Market, market_of, stored_bars
 from marketloop.loop.house import House
 from marketloop.loop.market_rows import market_rows
 from marketloop.loop.plugins import ALIASES
@@ -47,7 +47,6 @@ __all__ = [
     "named_features",
     "prepare",
     "prepare_features",
-    "stored_bars",
 ]
 
 USUAL_SESSIONS = 20
@@ -200,14 +199,6 @@ def complete_sessions(bars: pl.DataFrame) -> tuple[pl.DataFrame, tuple[dt.date, 
     full = count.filter(pl.col("n") * 2 >= usual)["date"].max()
     late = tuple(count.filter(pl.col("date") > full)["date"].to_list())
     return (bars.filter(pl.col("date") <= full) if late else bars), late
-
-
-def stored_bars(house: House, version: int | None = None) -> pl.DataFrame:
-    """Return all stored bars, of a version or of now; raise `UsageError` when there are none."""
-    bars = house.store.read(version=version)
-    if bars.is_empty():
-        raise UsageError("the project has no bars yet: run `marketloop collect` first")
-    return bars
 
 
 def prepare_features(

@@ -1,7 +1,8 @@
-"""Write the HTML report of a version: at the end of its turn in a cycle, or on demand from the ledger."""
+"""Write the report of a version, as a page and as numbers: at the end of its turn, or on demand from the ledger."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,7 +14,9 @@ import polars as pl
 
 from marketloop.core.errors import MarketLoopError
 from marketloop.core.values import Matrix, Sessions, StrategyConfig
-from marketloop.evaluation.stream import Block, Stream, StreamSpec
+from marketloop.evaluation.backtest import Plan, run_backtest
+from marketloop.evaluation.positions import trailing_rule
+from marketloop.evaluation.stream import Block, Stream, StreamSpec, grid_of
 from marketloop.evaluation.timeline import Timeline, timeline
 from marketloop.labels import Panel
 from marketloop.loop.examining import Examined
@@ -24,6 +27,7 @@ from marketloop.loop.preparing import Prepared, prepare
 from marketloop.loop.streams import stored_scores
 from marketloop.loop.validating import Validation, validate
 from marketloop.registry.documents import models_document
+from marketloop.reports.course import AccountCourse, course_document
 from marketloop.reports.evidence import Nominee, VersionEvidence
 from marketloop.reports.version import version_report
 from marketloop.runtime.files import delete, ensure_folder, write_atomic
@@ -46,6 +50,7 @@ class _Course:
     sessions: Sessions
     blocks: tuple[StoredBlock, ...]
     spec: StreamSpec
+    account: AccountCourse
     notes: tuple[str, ...] = ()
 
 
@@ -58,12 +63,13 @@ def report_turn(house: House, examined: Examined) -> tuple[Path | None, tuple[st
             sessions=made.prepared.sessions,
             blocks=_blocks(house, made.row.id, made.prepared.panel.last),
             spec=made.spec,
+            account=_account(made.stream.scores, made.prepared.panel, made.spec, made.prepared.sessions),
             notes=made.prepared.warnings,
         )
         found = validate(house, made.slot.family, made.candidate.version)
         path = _path(house, made.slot, made.candidate.version)
         ensure_folder(path.parent)
-        write_atomic(path, version_report(_evidence(house, found, course)).encode())
+        _write(path, _evidence(house, found, course), course.account)
         forget_old(house, made.slot)
     except Exception as error:  # noqa: BLE001 -- a report is a view: the cycle has done its work without it
         get_logger("loop").warning("no report", family=made.slot.family, error=f"{type(error).__name__}: {error}")
@@ -94,8 +100,30 @@ def report_on_demand(house: House, family: str | None, version: int | None, to: 
         notes = (f"the charts of the stream are missing: {error}",)
     path = _path(house, slot, number) if to is None else to
     ensure_folder(path.parent)
-    write_atomic(path, version_report(_evidence(house, found, course, notes)).encode())
+    without = AccountCourse(why="the version has no walk-forward stream")
+    _write(path, _evidence(house, found, course, notes), without if course is None else course.account)
     return path
+
+
+def _write(path: Path, evidence: VersionEvidence, account: AccountCourse) -> None:
+    """Write the page, and beside it the numbers that the dashboard draws."""
+    write_atomic(path, version_report(evidence).encode())
+    numbers = json.dumps(course_document(evidence, account), allow_nan=False, separators=(",", ":"))
+    write_atomic(path.with_suffix(".json"), numbers.encode())
+
+
+def _account(scores: pl.DataFrame, panel: Panel, spec: StreamSpec, sessions: Sessions) -> AccountCourse:
+    """Trade what the stream said by the default plan; a family that orders no tickers has nothing to trade."""
+    if spec.family.unit != "ticker":
+        return AccountCourse(why=f"{spec.family.name} speaks of the whole market: there is nothing to trade")
+    grid = grid_of(scores, panel)
+    rule = trailing_rule(grid, (panel.first + np.arange(len(grid))) // spec.block)
+    ready = np.flatnonzero(rule.known & np.isfinite(grid).any(axis=1))
+    if len(ready) == 0 or len(grid) - ready[0] < 2:
+        return AccountCourse(why="too few sessions were scored: a signal compares with those of an earlier block")
+    rows = (int(ready[0]), len(grid) - 1)
+    dates = tuple(sessions.date(panel.first + row) for row in range(rows[0], rows[1] + 1))
+    return AccountCourse(dates, run_backtest(grid, rule, panel, Plan(), rows=rows))
 
 
 def _path(house: House, slot: Slot, version: int) -> Path:
@@ -110,10 +138,12 @@ def _stem(slot: Slot) -> str:
 
 def forget_old(house: House, slot: Slot) -> None:
     """Delete all but the newest reports of a slot, by version number."""
-    name = re.compile(re.escape(_stem(slot)) + r"_v(\d+)\.html")
+    name = re.compile(re.escape(_stem(slot)) + r"_v(\d+)\.(?:html|json)")
     found = [(int(match[1]), path) for path in house.project.reports.iterdir() if (match := name.fullmatch(path.name))]
-    for _, path in sorted(found)[:-KEPT]:
-        delete(path)
+    newest = sorted({number for number, _ in found})[-KEPT:]
+    for number, path in found:
+        if number not in newest:
+            delete(path)
 
 
 def _stored_course(house: House, found: Validation) -> _Course | None:
@@ -137,7 +167,8 @@ def _stored_course(house: House, found: Validation) -> _Course | None:
     notes: tuple[str, ...] = prepared.notes
     if prepared.data_version != row.data_version:
         notes = (*notes, f"outcomes were read from data version {prepared.data_version}, not {row.data_version}")
-    return _Course(timeline(stream, matrix, panel, spec), prepared.sessions, stored, spec, notes)
+    account = _account(scores, panel, spec, prepared.sessions)
+    return _Course(timeline(stream, matrix, panel, spec), prepared.sessions, stored, spec, account, notes)
 
 
 def _as_of(prepared: Prepared, through: int) -> tuple[Matrix, Panel]:
