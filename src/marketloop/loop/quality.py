@@ -45,8 +45,9 @@ def quarantined_rows(house: House, limit: int | None = None) -> list[dict[str, A
 def write_quality(house: House) -> Path:
     """Write the report, with its newest rows, to ``reports/quality.json`` for readers that cannot compute it.
 
-    Keys: those of the `quality` document, ``at``, ``data_version``, ``tickers``, ``first``, ``last``, ``warnings_total``,
-    ``warning_counts`` and ``rows_quarantined``. A data version that was reported on already is left alone.
+    Keys: those of the `quality` document, ``at``, ``data_version``, ``tickers``, ``first``, ``last``,
+    ``warnings_total``, ``warning_counts`` and ``rows_quarantined``. A data version that was reported on already is
+    left alone.
     """
     path = house.project.reports / FILE
     if _version_of(path) == house.store.version:

@@ -37,15 +37,16 @@ class AccountCourse:
 def course_document(evidence: VersionEvidence, account: AccountCourse) -> dict[str, Any]:
     """Return the document of a version's charts; a chart that cannot be drawn is null.
 
-    Keys: ``family, config_key, version``; ``decision`` (``dates, z, z_star, year_start``); ``cumulative`` and ``rolling``
-    (``what, dates, ...``; the rolling mean with its 95 % interval); ``windows`` (``first, last, accuracy, no_skill,
-    rank_ic``); ``importance`` (the 15 largest: ``name, share, contribution, permutation``); ``account`` (``dates``, the
-    value of 1 in ``account`` and in each benchmark, ``drawdown``, ``figures``), or ``account_why``.
+    Keys: ``family, config_key, version, classes``; ``decision`` (``dates, z, z_star, year_start``); ``cumulative`` and
+    ``rolling`` (``what, dates, ...``; the rolling mean with its 95 % interval); ``windows`` (``first, last, accuracy,
+    no_skill, rank_ic``); ``importance`` (the 15 largest: ``name, share, contribution, permutation``); ``account``
+    (``dates``, the value of 1 in ``account`` and in each benchmark, ``drawdown``, ``figures``), or ``account_why``.
     """
     document: dict[str, Any] = {
         "family": evidence.family,
         "config_key": evidence.config_key,
         "version": evidence.version,
+        "classes": list(evidence.classes),
         "decision": _decision(evidence),
         "cumulative": _cumulative(evidence),
         "rolling": _rolling(evidence),

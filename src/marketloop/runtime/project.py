@@ -18,7 +18,7 @@ SETTINGS_FILE: Final = "marketloop.toml"
 PROJECT_VARIABLE: Final = "MARKETLOOP_PROJECT"
 _GITIGNORE: Final = (
     "/data/\n/models/\n/reports/\n/logs/\n/mlartifacts/\n"
-    "/state.db*\n/scoreboard.db*\n/mlflow.db*\n"
+    "/state.db*\n/scoreboard.db*\n/mlflow.db*\n/.session-secret\n"
 )  # fmt: skip
 
 

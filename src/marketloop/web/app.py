@@ -10,9 +10,11 @@ from importlib import metadata
 from fastapi import FastAPI
 
 from marketloop.runtime.logging import get_logger
-from marketloop.web import events, health, model, predictions, reference, retraining
+from marketloop.web import events, health, login, model, predictions, reference, retraining
+from marketloop.web.dashboard.mounting import Pages
 from marketloop.web.door import Door, Rules
 from marketloop.web.figures import Served
+from marketloop.web.fork import Fork
 from marketloop.web.premises import Premises
 from marketloop.web.problems import Problem, add_problem_handlers, described
 
@@ -29,7 +31,7 @@ model is not sure enough (`abstained`). Errors are `application/problem+json`.
 """
 
 
-def build_app(premises: Premises, rules: Rules) -> FastAPI:
+def build_app(premises: Premises, rules: Rules, pages: Pages | None = None) -> FastAPI:
     """Return the ASGI application of a project.
 
     Parameters
@@ -37,6 +39,8 @@ def build_app(premises: Premises, rules: Rules) -> FastAPI:
     premises : Premises
     rules : Rules
         What the door asks of a visitor.
+    pages : Pages, optional
+        The dashboard; without it there is only the API.
     """
 
     @contextlib.asynccontextmanager
@@ -44,7 +48,8 @@ def build_app(premises: Premises, rules: Rules) -> FastAPI:
         await asyncio.to_thread(look, premises)
         looking = asyncio.create_task(_keep_looking(premises))
         try:
-            yield
+            async with contextlib.nullcontext() if pages is None else pages.running():
+                yield
         finally:
             looking.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -62,10 +67,12 @@ def build_app(premises: Premises, rules: Rules) -> FastAPI:
     )
     app.state.premises = premises
     premises.meters.watch(Served(premises.desk, premises.clock))
-    for part in (predictions, retraining, model, events, health, reference):
+    for part in (predictions, retraining, model, events, health, reference, login):
         app.include_router(part.router)
     add_problem_handlers(app)
     _describe(app)
+    if pages is not None:
+        app.add_middleware(Fork, pages=pages.app)
     app.add_middleware(Door, rules=rules, meters=premises.meters)
     return app
 

@@ -15,9 +15,12 @@ from marketloop.serving.keys import Kept, KeyRing
 from marketloop.web.limits import Allowance, Limiter
 from marketloop.web.meters import Meters
 from marketloop.web.problems import problem
+from marketloop.web.sessions import cookie_of
 
 __all__ = ["ANYBODY", "Door", "Rules", "Visitor", "visitor_of"]
 
+PAGE_SOCKET: Final = "/_nicegui_ws/"
+"""Where pages that are open talk to the server, also where they cannot by a websocket."""
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 UNSAFE: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 HEADERS: Final = (
@@ -35,11 +38,12 @@ API_HEADERS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who asks: the name of the key and its role."""
+    """Who asks: the name of the key and its role; `known` is false for somebody who has shown none."""
 
     name: str
     role: str
     client: str
+    known: bool = True
 
 
 class Refusal(NamedTuple):
@@ -79,6 +83,8 @@ class Rules:
     hosts : names that a Host header may have; empty accepts any
     keys : function that returns the valid keys
         While none was ever made and `loopback` holds, no key is needed. None: they could not be read yet.
+    session : function of (cookie, ring), optional
+        Returns the key behind the cookie of a browser that logged in, or None.
     loopback : bool
         Whether the server listens on this machine only.
     reading, asking : Allowance
@@ -91,6 +97,7 @@ class Rules:
 
     hosts: frozenset[str] = LOOPBACK
     keys: Callable[[], KeyRing | None] = KeyRing
+    session: Callable[[str, KeyRing], Kept | None] = lambda _cookie, _ring: None
     loopback: bool = True
     reading: Allowance = READING
     asking: Allowance = ASKING
@@ -118,10 +125,12 @@ class Door:
             return
         headers = _headers(scope)
         if scope["type"] == "websocket":
-            if self._stranger(headers, unsafe=True) is not None:
+            visitor = self._visitor(scope, headers, self.rules.keys())
+            if self._stranger(headers, unsafe=True) is not None or visitor is None or not visitor.known:
                 await receive()
                 await send({"type": "websocket.close", "code": 1008})
                 return
+            scope["marketloop.visitor"] = visitor
             await self.app(scope, receive, send)
             return
         begun = time.perf_counter()
@@ -181,9 +190,14 @@ class Door:
         owner: Kept | None = ring.owner(given) if given and ring is not None else None
         if owner is not None:
             return Visitor(owner.name, owner.role, owner.id)
-        # Pages look at their own session; a wrong key is never taken for none.
-        page = given is None and not scope["path"].startswith(("/api/", "/metrics"))
-        return Visitor("a visitor", "read", address) if page else None
+        # A wrong key is never taken for none; the API takes no cookies, so that no page can ask in somebody's name.
+        if given is not None or scope["path"].startswith(("/api/", "/metrics")):
+            return None
+        member = self.rules.session(cookie_of(headers.get(b"cookie", b"")), ring) if ring is not None else None
+        if member is not None:
+            return Visitor(member.name, member.role, member.id)
+        talks = scope["path"].startswith(PAGE_SOCKET)
+        return None if talks else Visitor("a visitor", "read", address, known=False)
 
     def _hurried(self, scope: Scope, visitor: Visitor) -> Refusal | None:
         asks = scope["method"] in UNSAFE and scope["path"] != "/api/predict"
@@ -234,7 +248,7 @@ class Door:
 
 def visitor_of(scope: Scope) -> Visitor:
     """Return who asks; the door has let them in."""
-    visitor: Visitor = scope.get("marketloop.visitor") or Visitor("a visitor", "read", "?")
+    visitor: Visitor = scope.get("marketloop.visitor") or Visitor("a visitor", "read", "?", known=False)
     return visitor
 
 

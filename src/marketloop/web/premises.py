@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
 
 from starlette.requests import HTTPConnection
 
@@ -14,8 +16,11 @@ from marketloop.runtime.settings import Settings
 from marketloop.serving.desk import Desk
 from marketloop.state import State
 from marketloop.web.meters import Meters
+from marketloop.web.sessions import Sessions, session_secret
 
 __all__ = ["Premises", "premises_of"]
+
+SESSIONS_FILE: Final = ".session-secret"
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,11 @@ class Premises:
     desk: Desk
     clock: Clock = field(default_factory=SystemClock)
     meters: Meters = field(default_factory=Meters)
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        """Signs the cookies of those who logged in."""
+        return Sessions(session_secret(self.project.root / SESSIONS_FILE))
 
     @property
     def state(self) -> State:

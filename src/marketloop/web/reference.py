@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
-__all__ = ["page_of", "router"]
+__all__ = ["page_of", "policy_of", "router"]
 
 router = APIRouter(include_in_schema=False)
 
@@ -25,11 +25,20 @@ td, th { text-align: left; vertical-align: top; padding: .2rem .8rem .2rem 0; bo
 pre { overflow-x: auto; padding: .6rem; border: 1px solid var(--line); font-size: .85rem; }
 p { margin: .4rem 0; } small { color: var(--dim); }
 """
-_HASH: Final = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-POLICY: Final = (
-    f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
+
+
+def policy_of(style: str, *, forms: bool = False) -> str:
+    """Return the policy of a page without scripts that has this one style sheet in it, and perhaps a form."""
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    action = "'self'" if forms else "'none'"
+    return (
+        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action {action}; "
+        "frame-ancestors 'none'"
+    )
+
+
+POLICY: Final = policy_of(STYLE)
 
 
 @router.get("/docs")

@@ -18,6 +18,7 @@ from marketloop.serving.desk import Desk
 from marketloop.serving.keeping import read_ring
 from marketloop.state import State
 from marketloop.web.app import build_app
+from marketloop.web.dashboard import build_pages
 from marketloop.web.door import LOOPBACK, Rules
 from marketloop.web.limits import Allowance
 from marketloop.web.premises import Premises
@@ -54,6 +55,7 @@ def rules_for(premises: Premises) -> Rules:
     return Rules(
         hosts=hosts,
         keys=lambda: premises.desk.ring,
+        session=lambda cookie, ring: premises.sessions.owner(cookie, ring, premises.clock.now()),
         loopback=loopback,
         reading=Allowance(section.reads_per_second, max(1, round(2 * section.reads_per_second))),
         asking=Allowance(section.asks_per_minute / 60, max(1, round(section.asks_per_minute))),
@@ -70,7 +72,7 @@ def serve(premises: Premises) -> None:
         No key off this machine, or the address is taken.
     """
     section = premises.settings.serve
-    app = build_app(premises, rules_for(premises))
+    app = build_app(premises, rules_for(premises), build_pages(premises))
     door = _listen(section.host, section.port)
     config = uvicorn.Config(
         app,

@@ -1,0 +1,50 @@
+"""Where the ways part behind the door: programs to the API, people to the pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+__all__ = ["Fork"]
+
+OF_THE_API: Final = ("/api/", "/health/", "/reports/")
+EXACTLY: Final = frozenset({"/api", "/metrics", "/docs", "/openapi.json", "/login", "/logout", "/reports"})
+PAGES_POLICY: Final = (
+    # The page library compiles its templates in the browser, which needs eval; nothing may come from another host.
+    b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    b"img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
+    b"object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """Pure ASGI: what is not the API's goes to `pages`, with their policy; the lifespan is the API's."""
+
+    app: ASGIApp
+    pages: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        if scope["type"] == "lifespan" or (scope["type"] == "http" and _is_api(scope["path"])):
+            await self.app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self.pages(scope, receive, _with_policy(send))
+        else:
+            await self.pages(scope, receive, send)
+
+
+def _is_api(path: str) -> bool:
+    return path in EXACTLY or path.startswith(OF_THE_API)
+
+
+def _with_policy(send: Send) -> Send:
+    async def answer(message: dict[str, object]) -> None:
+        if message["type"] == "http.response.start":
+            headers = message["headers"]
+            message["headers"] = [*headers, (b"content-security-policy", PAGES_POLICY)]
+        await send(message)  # type: ignore[arg-type]
+
+    return answer  # type: ignore[return-value]
