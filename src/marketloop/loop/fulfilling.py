@@ -9,12 +9,14 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from marketloop.core.errors import FailedError, MarketLoopError, UsageError
+from marketloop.loop.by_hand import promote_by_hand
 from marketloop.loop.conditions import why_not_now
 from marketloop.loop.cycle import CycleRequest, run_cycle
-from marketloop.loop.flight import beating
+from marketloop.loop.flight import BusyError, beating
 from marketloop.loop.house import House, enabled_families
+from marketloop.loop.mirroring import drain_mirrors
 from marketloop.loop.preparing import Choices, choose
-from marketloop.loop.results import CycleResult
+from marketloop.loop.results import CycleResult, FamilyResult
 from marketloop.loop.tuning import TuneRequest, tune_family
 from marketloop.runtime.logging import get_logger
 from marketloop.state import cycles, lease, requests, this_process
@@ -66,6 +68,10 @@ def fulfil(house: House, request: Request, *, tell: Telling | None = None) -> Cy
     with _holding(house, request) as held:
         progress = _Progress(house, request.id, held, tell)
         try:
+            if "promote" in request.choices:
+                result = _promote(house, request)
+                _settle(house, request, result, held)
+                return result
             wanted = cycle_request(request)
             if request.choices.get("tune"):
                 _tune(house, request, wanted, progress)
@@ -161,6 +167,33 @@ def _tune(house: House, request: Request, wanted: CycleRequest, tell: Telling) -
             raise
         except Exception as error:  # noqa: BLE001 -- a plugin's recipe may raise anything; the training goes on
             log.warning("no search", family=family, reason=_sentence(error))
+
+
+def _promote(house: House, request: Request) -> CycleResult:
+    """Make the version that a request names the champion, past the gate's opinion, never past a hard check."""
+    begun = house.clock.now()
+    family, version = request.families[0], int(request.choices["promote"])
+    key = request.choices.get("config_key", house.slot(family).config_key)
+    if key != house.slot(family).config_key:
+        raise UsageError(
+            f"version {version} belongs to the configuration {key}; this project serves {house.slot(family)}"
+        )
+    try:
+        done = promote_by_hand(house, family, version, reason=f"{request.reason} ({request.requested_by})")
+    except BusyError as error:  # it waits until the cycle that runs has ended
+        busy = FamilyResult(family, "skipped", "busy", str(error))
+        return CycleResult(None, "skipped", house.clock.now() - begun, (busy,))
+    drain_mirrors(house)
+    told = FamilyResult(
+        family,
+        done["verdict"],
+        done["reason_code"],
+        done["reason"],
+        version=version,
+        metrics=done["metrics"],
+        baseline=done["baseline"],
+    )
+    return CycleResult(None, done["verdict"], house.clock.now() - begun, (told,))
 
 
 def _settle(house: House, request: Request, result: CycleResult, held: Lease) -> None:

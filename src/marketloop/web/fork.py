@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["Fork"]
 
@@ -41,10 +41,9 @@ def _is_api(path: str) -> bool:
 
 
 def _with_policy(send: Send) -> Send:
-    async def answer(message: dict[str, object]) -> None:
+    async def answer(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = message["headers"]
-            message["headers"] = [*headers, (b"content-security-policy", PAGES_POLICY)]
-        await send(message)  # type: ignore[arg-type]
+            message["headers"] = [*message["headers"], (b"content-security-policy", PAGES_POLICY)]
+        await send(message)
 
-    return answer  # type: ignore[return-value]
+    return answer
