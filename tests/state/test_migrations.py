@@ -134,7 +134,7 @@ def empty_again(url: str, request: pytest.FixtureRequest, tmp_path: Path) -> Cal
     return make
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_old_database_becomes_what_a_fresh_one_is_and_keeps_every_row(
     url: str, version: int, empty_again: Callable[[], str]
 ) -> None:
@@ -213,11 +213,11 @@ State.open(sys.argv[1])
 
 def test_crash_between_the_two_databases_is_finished_by_the_next_start(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/state.db"
-    make_old(url, 2)
+    make_old(url, 3)
     fault = {**os.environ, "MARKETLOOP_FAULT": "ledger.commit.after"}
     command = [sys.executable, "-c", "import sys; from marketloop.state import State; State.open(sys.argv[1])", url]
     assert subprocess.run(command, env=fault, check=False).returncode == -signal.SIGKILL
-    assert [found for found, _, _ in contents(url)] == [VERSION, 2]
+    assert [found for found, _, _ in contents(url)] == [VERSION, 3]
     State.open(url).close()
     assert [found for found, _, _ in contents(url)] == [VERSION, VERSION]
 

@@ -86,11 +86,15 @@ def raised_since(db: Connection, moment: datetime, *, kinds: Collection[str]) ->
     return db.scalar(select(func.count()).select_from(alarms).where(mine)) or 0
 
 
-def recent(db: Connection, *, limit: int = 20, kinds: Collection[str] = ()) -> tuple[Raised, ...]:
-    """Return the latest alarms, newest first, of the named kinds or of all."""
+def recent(
+    db: Connection, *, limit: int = 20, kinds: Collection[str] = (), before_id: int | None = None
+) -> tuple[Raised, ...]:
+    """Return the latest alarms, newest first, of the named kinds or of all; with `before_id` those before that one."""
     query = select(alarms).order_by(alarms.c.id.desc()).limit(limit)
     if kinds:
         query = query.where(alarms.c.kind.in_(tuple(kinds)))
+    if before_id is not None:
+        query = query.where(alarms.c.id < before_id)
     return tuple(from_row(Raised, row) for row in db.execute(query).mappings())
 
 

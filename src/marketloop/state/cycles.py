@@ -15,7 +15,20 @@ from marketloop.state.process import Process
 from marketloop.state.rows import from_row, to_row
 from marketloop.state.schema import cycles
 
-__all__ = ["RUNNING", "Cycle", "count", "fail_dead", "fail_running", "finish", "get", "new_id", "recent", "start"]
+__all__ = [
+    "RUNNING",
+    "Cycle",
+    "CycleLine",
+    "count",
+    "fail_dead",
+    "fail_running",
+    "finish",
+    "get",
+    "lines",
+    "new_id",
+    "recent",
+    "start",
+]
 
 RUNNING = "running"
 
@@ -47,6 +60,18 @@ class Cycle:
     outcome: str
     document: dict[str, Any]
     process: Process
+
+
+@dataclass(frozen=True, slots=True)
+class CycleLine:
+    """A cycle as a list shows it: without its document."""
+
+    id: str
+    trigger: str
+    reason: str
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: str
 
 
 def new_id(at: datetime, kind: str = "retrain") -> str:
@@ -112,6 +137,17 @@ def recent(db: Connection, *, limit: int = 20) -> tuple[Cycle, ...]:
     """Return the latest cycles, newest first."""
     rows = db.execute(select(cycles).order_by(cycles.c.started_at.desc(), cycles.c.id.desc()).limit(limit))
     return tuple(from_row(Cycle, row) for row in rows.mappings())
+
+
+def lines(db: Connection, *, limit: int = 50, before_id: str | None = None) -> tuple[CycleLine, ...]:
+    """Return the latest cycles, newest first, without their documents; with `before_id` those before that one."""
+    columns = cycles.c
+    query = select(*(columns[name] for name in ("id", "trigger", "reason", "started_at", "ended_at", "outcome")))
+    if before_id is not None:
+        since = select(columns.started_at).where(columns.id == before_id).scalar_subquery()
+        query = query.where((columns.started_at < since) | ((columns.started_at == since) & (columns.id < before_id)))
+    query = query.order_by(columns.started_at.desc(), columns.id.desc()).limit(limit)
+    return tuple(from_row(CycleLine, row) for row in db.execute(query).mappings())
 
 
 def count(db: Connection) -> int:

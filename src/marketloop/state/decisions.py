@@ -13,7 +13,9 @@ from marketloop.state.columns import Slot
 from marketloop.state.rows import from_row, in_slot, to_row
 from marketloop.state.schema import decisions
 
-__all__ = ["Decision", "history", "latest", "record"]
+__all__ = ["Decision", "DecisionLine", "history", "latest", "recent", "record"]
+
+_LINE = ("id", "cycle_id", "family", "config_key", "version", "verdict", "reason_code", "reason", "decided_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,20 @@ class Decision:
     id: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class DecisionLine:
+    """A decision as a list shows it: without the numbers of its record."""
+
+    id: int
+    cycle_id: str
+    slot: Slot
+    version: int | None
+    verdict: str
+    reason_code: str
+    reason: str
+    decided_at: datetime
+
+
 def record(db: Connection, decision: Decision) -> Decision:
     """Append `decision` and return it with its id."""
     row = to_row(decision)
@@ -78,3 +94,15 @@ def history(
     if cycle_id:
         query = query.where(decisions.c.cycle_id == cycle_id)
     return tuple(from_row(Decision, row) for row in db.execute(query).mappings())
+
+
+def recent(
+    db: Connection, slot: Slot | None = None, *, limit: int = 50, before_id: int | None = None
+) -> tuple[DecisionLine, ...]:
+    """Return the latest decisions, of one slot where given, newest first; with `before_id` those before that one."""
+    query = select(*(decisions.c[name] for name in _LINE)).order_by(decisions.c.id.desc()).limit(limit)
+    if slot is not None:
+        query = query.where(in_slot(decisions, slot))
+    if before_id is not None:
+        query = query.where(decisions.c.id < before_id)
+    return tuple(from_row(DecisionLine, row) for row in db.execute(query).mappings())

@@ -107,9 +107,13 @@ def get(db: Connection, event_id: int) -> Stored | None:
     return None if row is None else from_row(Stored, row)
 
 
-def recent(db: Connection, *, limit: int = 20, kinds: Sequence[str] = ()) -> tuple[Stored, ...]:
-    """Return the latest events, newest first."""
+def recent(
+    db: Connection, *, limit: int = 20, kinds: Sequence[str] = (), before_id: int | None = None
+) -> tuple[Stored, ...]:
+    """Return the latest events, newest first; with `before_id` those before that one."""
     query = select(events).order_by(events.c.id.desc()).limit(limit)
     if kinds:
         query = query.where(events.c.type.in_(kinds))
+    if before_id is not None:
+        query = query.where(events.c.id < before_id)
     return tuple(from_row(Stored, row) for row in db.execute(query).mappings())

@@ -291,9 +291,9 @@ def last_started(db: Connection, *, triggers: tuple[str, ...] = ()) -> Request |
     return None if row is None else _of(row)
 
 
-def recent(db: Connection, *, limit: int = 20, trigger: str | None = None) -> tuple[Request, ...]:
-    """Return the latest requests, newest first."""
-    query = select(requests).order_by(requests.c.requested_at.desc(), requests.c.id.desc()).limit(limit)
+def recent(db: Connection, *, limit: int = 20, trigger: str | None = None, offset: int = 0) -> tuple[Request, ...]:
+    """Return the latest requests, newest first, after the first `offset` of them."""
+    query = select(requests).order_by(requests.c.requested_at.desc(), requests.c.id.desc()).limit(limit).offset(offset)
     if trigger is not None:
         query = query.where(requests.c.trigger == trigger)
     return tuple(_of(row) for row in db.execute(query).mappings())

@@ -30,11 +30,13 @@ __all__ = [
     "champions",
     "cycles",
     "decisions",
+    "drift_scans",
     "events",
     "heartbeats",
     "keys",
     "leases",
     "outbox",
+    "outcomes",
     "requests",
     "rollouts",
     "schema_version",
@@ -49,11 +51,12 @@ __all__ = [
     "versions",
 ]
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Version of these tables. A database with a greater one was written by a newer MarketLoop and is left alone.
 
 2 added `tunings`, `trials` and the interval of a prediction; 3 added `requests`, `events`, `alarms`, `rollouts`,
-`sightings`, `keys`, and the version to the scoreboards. A change of this file needs a new version and its script in
+`sightings`, `keys`, and the version to the scoreboards; 4 added `outcomes`, `drift_scans`, the label of a
+prediction, and the indexes of long lists. A change of this file needs a new version and its script in
 `migrations/versions`; a test compares both ways to the same tables.
 """
 
@@ -103,6 +106,8 @@ cycles: Final = Table(
     Column("document", Document, nullable=False),
     *_process(),
 )
+Index("cycles_by_time", cycles.c.started_at, cycles.c.id)
+Index("cycles_by_outcome", cycles.c.outcome, cycles.c.started_at)
 
 versions: Final = Table(
     "versions",
@@ -137,6 +142,8 @@ decisions: Final = Table(
     Column("decided_at", Moment, nullable=False),
 )
 Index("decisions_by_slot", decisions.c.family, decisions.c.config_key, decisions.c.version)
+Index("decisions_by_id", decisions.c.family, decisions.c.config_key, decisions.c.id)
+Index("decisions_by_cycle", decisions.c.cycle_id)
 
 champions: Final = Table(
     "champions",
@@ -318,6 +325,8 @@ requests: Final = Table(
 )
 Index("requests_by_state", requests.c.state, requests.c.requested_at)
 Index("requests_by_trigger", requests.c.trigger, requests.c.requested_at)
+Index("requests_by_time", requests.c.requested_at, requests.c.id)
+Index("requests_by_claim", requests.c.claimed_at)
 
 events: Final = Table(
     "events",
@@ -334,6 +343,7 @@ events: Final = Table(
     Column("result", Document, nullable=False),
 )
 Index("events_pending", events.c.handled_at, events.c.id)
+Index("events_by_type", events.c.type, events.c.id)
 
 alarms: Final = Table(
     "alarms",
@@ -348,6 +358,20 @@ alarms: Final = Table(
     Column("last_at", Moment, nullable=False),
 )
 Index("alarms_by_key", alarms.c.key, alarms.c.last_at)
+
+drift_scans: Final = Table(
+    "drift_scans",
+    LEDGER,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    *_slot(),
+    Column("version", Integer, nullable=False),
+    Column("as_of", Date, nullable=False),
+    Column("scanned_at", Moment, nullable=False),
+    Column("cycle_id", String(64)),
+    Column("action", String(16), nullable=False),
+    Column("document", Document, nullable=False),
+)
+Index("drift_scans_by_slot", drift_scans.c.family, drift_scans.c.config_key, drift_scans.c.id)
 
 rollouts: Final = Table(
     "rollouts",
@@ -386,7 +410,35 @@ scoreboards: Final = Table(
     Column("low", Float),
     Column("high", Float),
     Column("written_at", Moment, nullable=False),
+    Column("label", String(64)),
+)
+Index("scoreboards_by_session", scoreboards.c.family, scoreboards.c.config_key, scoreboards.c.as_of)
+
+outcomes: Final = Table(
+    "outcomes",
+    SCORES,
+    Column("label", String(64), primary_key=True),
+    Column("as_of", Date, primary_key=True),
+    Column("ticker", String(32), primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("value", Float, nullable=False),
+    Column("class", String(32), key="class_name"),
+    Column("known_on", Date, nullable=False),
+    Column("data_version", String(128), nullable=False),
+    Column("recorded_at", Moment, nullable=False),
 )
 
-APPEND_ONLY: Final = (decisions, champions, blocks, skill_years, skill_events, tunings, trials, rollouts, scoreboards)
+APPEND_ONLY: Final = (
+    decisions,
+    champions,
+    blocks,
+    skill_years,
+    skill_events,
+    tunings,
+    trials,
+    rollouts,
+    drift_scans,
+    scoreboards,
+    outcomes,
+)
 """Tables whose rows the database itself refuses to change or delete."""

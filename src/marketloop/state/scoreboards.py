@@ -13,7 +13,7 @@ from marketloop.state.dialects import insert_new
 from marketloop.state.rows import in_slot
 from marketloop.state.schema import scoreboards
 
-__all__ = ["Prediction", "latest_session", "load", "write"]
+__all__ = ["Prediction", "Saying", "latest_session", "load", "said", "write"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,8 @@ class Prediction:
     classes : mapping of class name to probability
     low, high : float, optional
         Ends of the prediction interval of a family that predicts a return.
+    label : str, optional
+        What is predicted, as `Outcome.label` names it; None in rows of before schema version 4.
     """
 
     ticker: str
@@ -44,6 +46,18 @@ class Prediction:
     classes: Mapping[str, float] = field(default_factory=dict)
     low: float | None = None
     high: float | None = None
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Saying:
+    """One version spoke of one session: of how many tickers, and when first."""
+
+    as_of: date
+    version: int
+    label: str | None
+    tickers: int
+    written_at: datetime
 
 
 def write(db: Connection, slot: Slot, version: int, predictions: Iterable[Prediction], *, at: datetime) -> int:
@@ -66,6 +80,7 @@ def write(db: Connection, slot: Slot, version: int, predictions: Iterable[Predic
             "score": prediction.score,
             "low": prediction.low,
             "high": prediction.high,
+            "label": prediction.label,
             "written_at": at,
         }
         for prediction in predictions
@@ -92,6 +107,7 @@ def load(db: Connection, slot: Slot, version: int, *, as_of: date | None = None)
             columns.classes,
             columns.low,
             columns.high,
+            columns.label,
         )
         .where(_of(slot, version), columns.as_of == day)
         .order_by(columns.ticker)
@@ -103,6 +119,19 @@ def latest_session(db: Connection, slot: Slot, version: int) -> date | None:
     """Return the latest session that a version has predictions for."""
     day: date | None = db.scalar(select(func.max(scoreboards.c.as_of)).where(_of(slot, version)))
     return day
+
+
+def said(db: Connection, slot: Slot, *, since: date) -> tuple[Saying, ...]:
+    """Return which versions of a slot spoke of which sessions from `since` on, by session and version."""
+    columns = scoreboards.c
+    what = (columns.as_of, columns.version, columns.label)
+    query = (
+        select(*what, func.count(), func.min(columns.written_at))
+        .where(in_slot(scoreboards, slot), columns.as_of >= since)
+        .group_by(*what)
+        .order_by(*what)
+    )
+    return tuple(Saying(*row) for row in db.execute(query))
 
 
 def _of(slot: Slot, version: int) -> ColumnElement[bool]:
