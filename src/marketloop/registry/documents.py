@@ -7,7 +7,7 @@ from typing import Any
 
 from marketloop.state import Slot, State, champions, versions
 from marketloop.state.champions import Champion
-from marketloop.state.versions import Version
+from marketloop.state.versions import VersionLine
 
 __all__ = ["champion_document", "models_document"]
 
@@ -28,7 +28,7 @@ def models_document(state: State, *, family: str | None = None) -> dict[str, Any
     removed the artefact. Versions whose writer died are left out.
     """
     with state.read() as db:
-        rows = [row for row in versions.listing(db) if family in {None, row.slot.family}]
+        rows = versions.lines(db, family=family)
         ledgers = {slot: champions.history(db, slot) for slot in {row.slot for row in rows}}
         before = {slot: champions.previous(db, slot) for slot in ledgers}
     return {
@@ -40,7 +40,7 @@ def models_document(state: State, *, family: str | None = None) -> dict[str, Any
     }
 
 
-def _status(row: Version, ledger: tuple[Champion, ...], before: Champion | None) -> str:
+def _status(row: VersionLine, ledger: tuple[Champion, ...], before: Champion | None) -> str:
     if ledger and ledger[0].version == row.version:
         return ledger[0].status
     if before is not None and before.version == row.version:
@@ -70,7 +70,7 @@ def _champion(entry: Champion) -> dict[str, Any]:
     }
 
 
-def _model(row: Version, status: str) -> dict[str, Any]:
+def _model(row: VersionLine, status: str) -> dict[str, Any]:
     return {
         **_slot(row.slot),
         "version": row.version,

@@ -19,11 +19,13 @@ from marketloop.state.schema import versions
 __all__ = [
     "MAIN_FIGURES",
     "Version",
+    "VersionLine",
     "allocate",
     "best",
     "complete",
     "examined",
     "get",
+    "lines",
     "listing",
     "mark",
     "require",
@@ -74,6 +76,20 @@ class Version:
     scorecard: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class VersionLine:
+    """A version as a list shows it: without its settings and its scorecard."""
+
+    slot: Slot
+    version: int
+    state: str
+    verdict: str
+    recipe: str
+    trained_at: datetime
+    metrics: dict[str, Any]
+    baseline: dict[str, Any]
+
+
 def allocate(db: Connection, slot: Slot, *, process: Process, at: datetime) -> Version:
     """Reserve the next version number of `slot` for the artefact that `process` is about to write."""
     last = db.scalar(select(func.max(versions.c.version)).where(in_slot(versions, slot))) or 0
@@ -121,6 +137,18 @@ def require(db: Connection, slot: Slot, version: int) -> Version:
 def listing(db: Connection, slot: Slot | None = None) -> tuple[Version, ...]:
     """Return all versions of a slot, or of all slots, by slot and number."""
     return tuple(_read(db, None if slot is None else in_slot(versions, slot)))
+
+
+def lines(db: Connection, slot: Slot | None = None, *, family: str | None = None) -> tuple[VersionLine, ...]:
+    """Return all versions of a slot, a family or all, by slot and number, without settings and scorecards."""
+    columns = versions.c
+    names = ("family", "config_key", "version", "state", "verdict", "recipe", "trained_at", "metrics", "baseline")
+    query = select(*(columns[name] for name in names)).order_by(columns.family, columns.config_key, columns.version)
+    if slot is not None:
+        query = query.where(in_slot(versions, slot))
+    if family is not None:
+        query = query.where(columns.family == family)
+    return tuple(from_row(VersionLine, row) for row in db.execute(query).mappings())
 
 
 def best(rows: Iterable[Version]) -> Version | None:

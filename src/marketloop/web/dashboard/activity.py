@@ -9,7 +9,7 @@ from nicegui import ui
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
-from marketloop.state.cycles import Cycle
+from marketloop.state.cycles import Cycle, CycleLine
 from marketloop.state.decisions import Decision
 from marketloop.state.requests import Request
 from marketloop.web.dashboard.asking import retrain_button
@@ -41,7 +41,8 @@ CYCLES = (
     ("id", "Cycle", "text"),
     ("outcome", "Outcome", "chip"),
     ("took", "Took", "text"),
-    ("trained", "Came of it", "long"),
+    ("trigger", "Set off by", "text"),
+    ("reason", "Reason", "long"),
 )
 EVENTS = (
     ("at", "Published", "text"),
@@ -180,10 +181,8 @@ def _job_row(request: Request) -> dict[str, Any]:
     }
 
 
-def _cycle_row(cycle: Cycle) -> dict[str, Any]:
+def _cycle_row(cycle: CycleLine) -> dict[str, Any]:
     ended = cycle.ended_at
-    families = [one for one in cycle.document.get("families", []) if isinstance(one, dict)]
-    told = "; ".join(f"{one.get('family')}: {one.get('verdict')}" for one in families)
     return {
         "key": cycle.id,
         "at": moment(cycle.started_at),
@@ -191,7 +190,8 @@ def _cycle_row(cycle: Cycle) -> dict[str, Any]:
         "outcome": cycle.outcome,
         "outcome_tone": tone_of(cycle.outcome),
         "took": span((ended - cycle.started_at).total_seconds()) if ended else "-",
-        "trained": told or str(cycle.document.get("error") or cycle.reason),
+        "trigger": cycle.trigger,
+        "reason": cycle.reason,
     }
 
 

@@ -18,7 +18,6 @@ __all__ = [
     "importance_chart",
     "reliability_chart",
     "rolling_chart",
-    "signals_chart",
     "windows_chart",
 ]
 
@@ -34,7 +33,6 @@ VERDICTS: Final = {
     "failed": RED,
     "pin": GREY,
 }
-SIGNALS: Final = {"BUY": TEAL, "HOLD": GREY, "SELL": RED}
 Option = dict[str, Any]
 Document = Mapping[str, Any]
 
@@ -236,23 +234,6 @@ def decisions_chart(decisions: Sequence[Document]) -> Option | None:
         "xAxis": {"type": "time", **_axis("")},
         "yAxis": {"type": "category", "data": list(reversed(verdicts)), **_axis("")},
         "series": series,
-    }
-
-
-def signals_chart(counts: Mapping[str, int]) -> Option | None:
-    """Draw how many tickers are to be bought, held and sold."""
-    if not any(counts.values()):
-        return None
-    bars = [
-        {"type": "bar", "stack": "all", "name": word, "data": [counts.get(word, 0)], "itemStyle": {"color": colour}}
-        for word, colour in SIGNALS.items()
-    ]
-    return {
-        **_base(),
-        "grid": {"left": 8, "right": 16, "top": 36, "bottom": 8, "containLabel": True},
-        "xAxis": {"type": "value", **_axis("")},
-        "yAxis": {"type": "category", "data": ["signals"], **_axis("")},
-        "series": bars,
     }
 
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from marketloop.state.alarms import Raised
 from marketloop.state.champions import Champion
-from marketloop.state.decisions import Decision
+from marketloop.state.decisions import Decision, DecisionLine
 from marketloop.state.requests import Request
 from marketloop.web.dashboard.asking import retrain_button
 from marketloop.web.dashboard.frame import Visit, enter, live
@@ -69,7 +69,7 @@ def _draw(visit: Visit, now: Overview) -> None:
     _alarms(now.alarms)
 
 
-def decision_rows(said: Sequence[Decision]) -> list[dict[str, Any]]:
+def decision_rows(said: Sequence[Decision | DecisionLine]) -> list[dict[str, Any]]:
     """Return decisions as rows of a table."""
     return [
         {
@@ -196,5 +196,5 @@ def _family(status: Mapping[str, Any], champion: Champion) -> Mapping[str, Any]:
     return next((one for one in status["families"] if one["family"] == champion.slot.family), {})
 
 
-def _version_page(word: Decision) -> str:
+def _version_page(word: Decision | DecisionLine) -> str:
     return "" if word.version is None else f"/families/{word.slot.family}/{word.version}?config={word.slot.config_key}"

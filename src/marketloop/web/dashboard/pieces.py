@@ -179,6 +179,8 @@ def listing(
     table.props(f'flat dense no-data-label="{none}" aria-label="{label}"')
     table.props["rows-per-page-options"] = [10, 25, 50, 100, 0]
     cells = {"chip": CHIP_CELL, "link": LINK_CELL, "long": TEXT_CELL}
+    if any(kind == "long" for _, _, kind in columns):
+        table.classes("ml-stack")
     for name, _, kind in columns:
         if kind in cells:
             table.add_slot(f"body-cell-{name}", cells[kind])

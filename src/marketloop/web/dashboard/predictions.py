@@ -11,9 +11,8 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
 from marketloop.serving.board import Board
-from marketloop.web.dashboard import charts
 from marketloop.web.dashboard.frame import Visit, enter, live
-from marketloop.web.dashboard.pieces import Text, banner, card, chart, chip, empty, facts, listing, stat, tone_of
+from marketloop.web.dashboard.pieces import Text, banner, card, chip, empty, facts, listing, stat, tone_of
 from marketloop.web.dashboard.words import family_name, number, percent
 
 __all__ = ["register"]
@@ -99,8 +98,6 @@ def _board(board: Board) -> None:
                 stat(word, number(counts.get(word, 0), 0))
         if champion.status == "provisional":
             Text("p", "No skill is proven yet: the order is shown, and every signal is HOLD.", "ml-note")
-    if champion.status != "provisional":
-        chart(charts.signals_chart(counts), title="Signals")
     ranked = board.ranking()["ranking"]
     rows = [_row(place, answers[place["ticker"]]) for place in ranked]
     with card("Ranking", note="Best first by directional score. Ranks are not probabilities, and skill is not profit."):

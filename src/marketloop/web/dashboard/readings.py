@@ -11,11 +11,23 @@ from typing import Any, Final
 
 from marketloop.core.strategy import StrategyConfig
 from marketloop.registry import models_document
-from marketloop.state import Connection, Slot, alarms, champions, cycles, decisions, events, requests, versions
+from marketloop.state import (
+    Connection,
+    Slot,
+    alarms,
+    champions,
+    cycles,
+    decisions,
+    drift_scans,
+    events,
+    requests,
+    versions,
+)
 from marketloop.state.alarms import Raised
 from marketloop.state.champions import Champion
-from marketloop.state.cycles import Cycle
-from marketloop.state.decisions import Decision
+from marketloop.state.cycles import Cycle, CycleLine
+from marketloop.state.decisions import Decision, DecisionLine
+from marketloop.state.drift_scans import DriftScan
 from marketloop.state.requests import Request
 from marketloop.web.premises import Premises
 from marketloop.web.problems import ProblemError
@@ -30,6 +42,7 @@ __all__ = [
     "course_of",
     "document_of",
     "read_activity",
+    "read_drift",
     "read_evidence",
     "read_family",
     "read_job",
@@ -40,6 +53,8 @@ __all__ = [
 ]
 
 RECENT: Final = 10
+MOST_LINES: Final = 200
+SCANS: Final = 30
 MOST_BYTES: Final = 8_000_000
 LOG_BYTES: Final = 60_000
 
@@ -70,7 +85,7 @@ class Overview:
     status: Mapping[str, Any]
     champions: Sequence[Serving]
     running: Request | None
-    decisions: Sequence[Decision]
+    decisions: Sequence[DecisionLine]
     alarms: Sequence[Raised]
     bars: bool
     trouble: str
@@ -84,7 +99,7 @@ class FamilyReading:
     champion: Champion | None
     previous: Champion | None
     versions: Sequence[Mapping[str, Any]]
-    decisions: Sequence[Decision]
+    decisions: Sequence[DecisionLine]
     status: Mapping[str, Any]
     configurations: Sequence[str]
     running: Request | None
@@ -114,7 +129,7 @@ class Activity:
     """What was asked for, what ran, what happened, and what somebody should know of."""
 
     requests: Sequence[Request]
-    cycles: Sequence[Cycle]
+    cycles: Sequence[CycleLine]
     events: Sequence[events.Stored]
     alarms: Sequence[Raised]
     status: Mapping[str, Any] = field(default_factory=dict)
@@ -129,7 +144,7 @@ def read_overview(premises: Premises) -> Overview:
             status=status,
             champions=known,
             running=running_request(requests.unfinished(db)),
-            decisions=decisions.history(db, limit=RECENT),
+            decisions=decisions.recent(db, limit=RECENT),
             alarms=alarms.recent(db, limit=5),
             bars=(premises.project.data / "collection.json").exists() or bool(known),
             trouble=premises.desk.view.trouble,
@@ -141,7 +156,7 @@ def _serving(db: Connection, slot: Slot) -> Serving | None:
     row = None if champion is None else versions.get(db, slot, champion.version)
     if champion is None or row is None:
         return None
-    made = [one.trained_at for one in versions.listing(db, slot) if one.state == "complete"]
+    made = [one.trained_at for one in versions.lines(db, slot) if one.state == "complete"]
     return Serving(champion, row.metrics, row.baseline, max(made, default=champion.trained_at))
 
 
@@ -168,7 +183,7 @@ def read_family(premises: Premises, family: str, config_key: str | None = None) 
             champion=champions.current(db, slot),
             previous=champions.previous(db, slot),
             versions=[model for model in reversed(listed) if model["config_key"] == key],
-            decisions=decisions.history(db, slot, limit=200),
+            decisions=decisions.recent(db, slot, limit=MOST_LINES),
             status=next((one for one in status["families"] if one["family"] == family), {}),
             configurations=keys,
             running=running_request(requests.unfinished(db), family),
@@ -202,12 +217,18 @@ def read_activity(premises: Premises) -> Activity:
     status = status_document(premises)
     with premises.state.read() as db:
         return Activity(
-            requests=requests.recent(db, limit=200),
-            cycles=cycles.recent(db, limit=200),
+            requests=requests.recent(db, limit=MOST_LINES),
+            cycles=cycles.lines(db, limit=MOST_LINES),
             events=events.recent(db, limit=100),
             alarms=alarms.recent(db, limit=100),
             status=status,
         )
+
+
+def read_drift(premises: Premises) -> Mapping[Slot, Sequence[DriftScan]]:
+    """Read the latest scans of every champion, the newest first; a champion that was never scanned has none."""
+    with premises.state.read() as db:
+        return {slot: drift_scans.recent(db, slot, limit=SCANS) for slot in champions.slots(db)}
 
 
 def read_job(premises: Premises, job: str) -> tuple[Request, Cycle | None, Sequence[Decision]]:
