@@ -116,7 +116,8 @@ def _page(target: str, trouble: str = "", status: int = 200) -> Response:
         body,
         status_code=status,
         media_type="text/html",
-        headers={"Content-Security-Policy": POLICY, "Cache-Control": "no-store"},
+        # Without a referrer a browser names no origin either, and the door could not tell this form from a stranger's.
+        headers={"Content-Security-Policy": POLICY, "Cache-Control": "no-store", "Referrer-Policy": "same-origin"},
     )
     answer.set_cookie(TOKEN, token, max_age=900, httponly=True, samesite="strict")
     return answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -117,8 +118,13 @@ def _cells(scans: Sequence[DriftScan], names: Sequence[str]) -> list[list[float 
     cells: list[list[float | None]] = []
     for column, scan in enumerate(reversed(scans)):
         known = {str(one["name"]): one for one in scan.document.get("features") or ()}
-        cells += [[column, row, round(1 - _p(known[name]), 3)] for row, name in enumerate(names) if name in known]
+        cells += [[column, row, _strength(known[name])] for row, name in enumerate(names) if name in known]
     return cells
+
+
+def _strength(one: Mapping[str, Any]) -> float:
+    """Return how dark a cell is: 0 for p = 1, 1 for p of at most 0.01, even steps of its logarithm between."""
+    return round(min(1.0, -math.log10(max(_p(one), 1e-6)) / 2), 3)
 
 
 def _row(place: int, one: Mapping[str, Any]) -> dict[str, Any]:

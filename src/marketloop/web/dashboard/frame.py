@@ -121,11 +121,11 @@ def _head(visit: Visit, title: str, theme: str) -> None:
     ui.add_head_html(HEAD)
     ui.colors(primary="#2456c9")
     dark = ui.dark_mode({"auto": None, "light": False, "dark": True}[theme])
-    ui.link("Skip to content", "#main").classes("ml-skip")
     drawer = ui.left_drawer(value=None).classes("ml-side").props('width=230 breakpoint=1023 aria-label="Pages"')
     with drawer:
         _navigation(visit)
     with ui.header().classes("ml-header"):
+        ui.link("Skip to content", "#main").classes("ml-skip")
         ui.button(icon="menu", on_click=drawer.toggle).props('flat round dense aria-label="Show or hide the pages"')
         Text("span", title, "ml-where")
         ui.space()
