@@ -174,3 +174,26 @@ def test_fresh_project_has_nothing_to_report(tmp_path: Path) -> None:
     ingest(fresh, CollectRequest(source="synthetic", options={"tickers": 12, "sessions": 300}))
     with pytest.raises(UsageError, match="marketloop retrain price_predictor"):
         report_on_demand(fresh, None, None)
+
+
+def test_numbers_of_the_charts_lie_beside_the_page_and_are_the_same(house: House, first: CycleResult) -> None:
+    (family,) = first.families
+    assert family.report is not None
+    course = json.loads(family.report.with_suffix(".json").read_text(encoding="utf-8"))
+    assert (course["family"], course["version"], course["classes"]) == (FAMILY, 1, ["SELL", "HOLD", "BUY"])
+    assert course["decision"]["z"][-1] == pytest.approx(family.record["z"])
+    assert course["decision"]["z_star"] == pytest.approx(family.record["year"]["z_star"])
+    assert course["cumulative"]["value"][-1] == pytest.approx(family.record["mean_ic1"] * family.record["n"])
+    account = course["account"]
+    assert account["account"][0] == 1.0
+    assert len(account["dates"]) == len(account["account"]) == len(account["drawdown"])
+    assert set(account["benchmarks"]) >= {"buy_and_hold", "equal_weight"}
+    assert len(course["decision"]["dates"]) <= 400
+
+
+def test_quality_of_the_stored_bars_is_written_with_every_collection(house: House, first: CycleResult) -> None:
+    del first
+    told = json.loads((house.project.reports / "quality.json").read_text(encoding="utf-8"))
+    assert told["rows"] == told["accepted"] + told["quarantined"] > 0
+    assert told["data_version"] == house.store.version
+    assert told["tickers"] == MARKET["tickers"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -267,10 +268,18 @@ def course_of(premises: Premises, slot: Slot, version: int) -> Mapping[str, Any]
 
 
 def document_of(path: Path) -> Mapping[str, Any]:
-    """Return a JSON document that the loop wrote; empty where there is none, or it is none."""
+    """Return a JSON document that the loop wrote; empty where there is none, or it is none. Read only: it is shared."""
     try:
-        if path.stat().st_size > MOST_BYTES:
-            return {}
+        about = path.stat()
+    except OSError:
+        return {}
+    return _parsed(path, about.st_mtime_ns, about.st_size) if about.st_size <= MOST_BYTES else {}
+
+
+@functools.lru_cache(maxsize=32)
+def _parsed(path: Path, changed_ns: int, size: int) -> Mapping[str, Any]:
+    del changed_ns, size  # they are what makes another file of it
+    try:
         found = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return {}
