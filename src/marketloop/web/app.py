@@ -13,6 +13,7 @@ from marketloop.runtime.logging import get_logger
 from marketloop.web import events, health, model, predictions, reference, retraining
 from marketloop.web.door import Door, Rules
 from marketloop.web.figures import Served
+from marketloop.web.ledger import Ledger
 from marketloop.web.premises import Premises
 from marketloop.web.problems import Problem, add_problem_handlers, described
 
@@ -39,10 +40,13 @@ def build_app(premises: Premises, rules: Rules) -> FastAPI:
         What the door asks of a visitor.
     """
 
+    ledger = Ledger(premises)
+
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(look, premises)
-        looking = asyncio.create_task(_keep_looking(premises))
+        await asyncio.to_thread(ledger.look)
+        looking = asyncio.create_task(_keep_looking(premises, ledger))
         try:
             yield
         finally:
@@ -62,6 +66,7 @@ def build_app(premises: Premises, rules: Rules) -> FastAPI:
     )
     app.state.premises = premises
     premises.meters.watch(Served(premises.desk, premises.clock))
+    premises.meters.watch(ledger)
     for part in (predictions, retraining, model, events, health, reference):
         app.include_router(part.router)
     add_problem_handlers(app)
@@ -70,10 +75,11 @@ def build_app(premises: Premises, rules: Rules) -> FastAPI:
     return app
 
 
-async def _keep_looking(premises: Premises) -> None:
+async def _keep_looking(premises: Premises, ledger: Ledger) -> None:
     while True:
         await asyncio.sleep(BETWEEN_LOOKS_S)
         await asyncio.to_thread(look, premises)
+        await asyncio.to_thread(ledger.look)
 
 
 def look(premises: Premises) -> None:

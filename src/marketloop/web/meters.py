@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from importlib import metadata
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-__all__ = ["CONTENT_TYPE", "Meters"]
+__all__ = ["CONTENT_TYPE", "Meters", "counter", "gauge"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -30,6 +39,10 @@ class Meters:
     swaps: Counter = field(init=False)
 
     def __post_init__(self) -> None:
+        disable_created_metrics()  # nobody asks when a counter began, and they are a third of the series
+        ProcessCollector(registry=self.registry)
+        build = Info("marketloop_build", "The program that answers.", registry=self.registry)
+        build.info({"version": metadata.version("marketloop")})
         made = {
             "requests": Counter(
                 "marketloop_http_requests",
@@ -69,6 +82,14 @@ class Meters:
 def gauge(name: str, text: str, labels: Iterable[str], rows: Iterable[tuple[list[str], float]]) -> Metric:
     """Return a gauge with its rows of label values and value."""
     family = GaugeMetricFamily(name, text, labels=list(labels))
+    for values, value in rows:
+        family.add_metric(values, value)
+    return family
+
+
+def counter(name: str, text: str, labels: Iterable[str], rows: Iterable[tuple[list[str], float]]) -> Metric:
+    """Return a counter, whose samples end in ``_total``, with its rows of label values and value."""
+    family = CounterMetricFamily(name, text, labels=list(labels))
     for values, value in rows:
         family.add_metric(values, value)
     return family
