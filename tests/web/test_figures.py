@@ -19,6 +19,7 @@ from marketloop.state import Slot, alarms, champions, cycles, heartbeats, outbox
 from marketloop.state.requests import Wish
 from marketloop.state.tally import Tally, count
 from marketloop.web.ledger import ACTIONS, KINDS, OUTCOMES, Ledger
+from marketloop.web.meters import Meters
 from marketloop.web.premises import Premises
 
 HOUR = dt.timedelta(hours=1)
@@ -166,6 +167,14 @@ def test_asking_often_counts_the_ledger_once(served: Shop) -> None:
     totals = next(metric for metric in ledger.collect() if metric.name == "marketloop_cycles")
     assert {sample.labels["outcome"]: sample.value for sample in totals.samples}["promoted"] == 1
     opened.desk.close()
+
+
+def test_figures_asked_for_in_a_hurry_are_written_once() -> None:
+    meters = Meters(hold_s=3600.0)
+    first = meters.exposition()
+    meters.swaps.inc()
+    assert meters.exposition() is first
+    assert Meters(hold_s=0.0).exposition() is not first
 
 
 def test_ledger_that_cannot_be_counted_keeps_the_last_figures(served: Shop) -> None:

@@ -18,6 +18,8 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from marketloop.runtime.clock import ticks
+
 __all__ = ["CONTENT_TYPE", "Meters", "counter", "gauge"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -30,13 +32,20 @@ class Meters:
 
     `requests` and `seconds` are labelled by method, route template (``/api/predict/{ticker}``, never a path that a
     caller made up) and class of status (``2xx``).
+
+    Parameters
+    ----------
+    hold_s : float
+        Seconds for which a written text is given again: writing it takes milliseconds of the one event loop.
     """
 
+    hold_s: float = 1.0
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     requests: Counter = field(init=False)
     seconds: Histogram = field(init=False)
     refused: Counter = field(init=False)
     swaps: Counter = field(init=False)
+    _written: list[tuple[float, bytes]] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
         disable_created_metrics()  # nobody asks when a counter began, and they are a third of the series
@@ -75,8 +84,10 @@ class Meters:
         self.registry.register(collector)
 
     def exposition(self) -> bytes:
-        """Return all figures in Prometheus's text format."""
-        return generate_latest(self.registry)
+        """Return all figures in Prometheus's text format, as they were at most `hold_s` ago."""
+        if not self._written or not 0 <= ticks() - self._written[-1][0] < self.hold_s:
+            self._written[:] = [(ticks(), generate_latest(self.registry))]
+        return self._written[-1][1]
 
 
 def gauge(name: str, text: str, labels: Iterable[str], rows: Iterable[tuple[list[str], float]]) -> Metric:
