@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -15,7 +14,7 @@ from tests.web.conftest import TICKERS, TODAY, YESTERDAY, Serve, premises_of_sho
 from marketloop.bench.shop import FAMILY, Shop
 from marketloop.loop.alarms import KINDS as ALARM_KINDS
 from marketloop.registry import Ruling
-from marketloop.state import Slot, alarms, champions, cycles, heartbeats, outbox, requests, this_process
+from marketloop.state import alarms, champions, cycles, heartbeats, outbox, requests, this_process
 from marketloop.state.requests import Wish
 from marketloop.state.tally import Tally, count
 from marketloop.web.ledger import ACTIONS, KINDS, OUTCOMES, Ledger
@@ -81,7 +80,10 @@ def test_candidate_and_champion_have_ages_of_their_own(served: Shop, serve: Serv
         champion = champions.current(db, served.slot())
     assert champion is not None
     assert one(found, "champion_version", **slot) == champion.version == fresh - 1
-    champion_age, candidate_age = one(found, "champion_age_seconds", **slot), one(found, "candidate_age_seconds", **slot)
+    champion_age, candidate_age = (
+        one(found, "champion_age_seconds", **slot),
+        one(found, "candidate_age_seconds", **slot),
+    )
     assert champion_age is not None
     assert candidate_age is not None
     assert candidate_age < champion_age == (TODAY - champion.trained_at).total_seconds()

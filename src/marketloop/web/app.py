@@ -39,7 +39,6 @@ def build_app(premises: Premises, rules: Rules) -> FastAPI:
     rules : Rules
         What the door asks of a visitor.
     """
-
     ledger = Ledger(premises)
 
     @contextlib.asynccontextmanager

@@ -59,7 +59,9 @@ class Ledger(Collector):
                 self._tally = tally.count(db)
             usage = shutil.disk_usage(self.premises.project.root)
         except Exception as error:  # noqa: BLE001 -- whatever it is, the last count holds, and its age says so
-            get_logger("web").warning("the ledger was not counted for /metrics", error=f"{type(error).__name__}: {error}")
+            get_logger("web").warning(
+                "the ledger was not counted for /metrics", error=f"{type(error).__name__}: {error}"
+            )
             return
         self._disk, self._counted_at = (usage.free, usage.total), at
 
