@@ -158,12 +158,12 @@ def test_runs_are_found_by_what_a_person_would_search_for(
     assert versions("tags.verdict = 'refused' and tags.reason_code = 'not_better'") == ["2"]
     assert versions(f"tags.git_commit = '{'a' * 40}'") == ["2"]
     assert versions("metrics.`baseline.accuracy` > 0.5 and metrics.rows > 5000") == ["2"]
-    assert versions("metrics.`importance/rsi` > 0.5") == ["2"]
+    assert versions("metrics.`importance.rsi` > 0.5") == ["2"]
     assert versions("dataset.digest = '17'") == ["1", "2"]
 
     run = next(run for run in client.search_runs([experiment.experiment_id]) if run.data.tags["version"] == "2")
     assert [one.dataset.digest for one in run.inputs.dataset_inputs] == ["17"]
-    assert run.data.tags["mlflow.note.content"] == "refused (not_better): z 0.3 < 2.5"
+    assert run.data.tags["mlflow.note.content"] == "refused: z 0.3 < 2.5"
     assert run.data.tags["mlflow.source.git.commit"] == "a" * 40
     names = sorted(one.path for one in client.list_artifacts(run.info.run_id))
     assert names == ["importance.csv", "manifest.json", "scorecard.json"]
@@ -171,7 +171,8 @@ def test_runs_are_found_by_what_a_person_would_search_for(
     table = (folder / "importance.csv").read_text(encoding="utf-8")
     assert table == "feature,gain,contribution,permutation\nrsi,0.7,0.6,\nroc_10,0.3,0.4,\n"
     found = client.get_model_version_by_alias(MODEL, "challenger")
-    assert (found.tags["version"], found.description) == ("2", "refused (not_better): z 0.3 < 2.5")
+    assert (found.tags["version"], found.description) == ("2", "refused: z 0.3 < 2.5")
+    assert set(found.tags) <= {"version", "verdict", "reason_code", "recipe", "data_version", "sha256", "best"}
     assert found.run_id == run.info.run_id
     assert "marketloop rollback" in client.get_registered_model(MODEL).description
 

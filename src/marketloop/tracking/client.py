@@ -23,6 +23,7 @@ from marketloop.tracking.entries import (
     note_of,
     params_of,
     read_manifest,
+    shown_of,
     tags_of,
 )
 from marketloop.tracking.snapshot import Snapshot
@@ -35,6 +36,8 @@ _ABOUT: Final = (
 )
 _SET: Final = "marketloop.aliases"
 """Tag of a registered model: the aliases as they were set last, so that one moved by hand is told from a late one."""
+_OF_TRAINING: Final = {"mlflow.experimentKind": "custom_model_development"}
+"""Without it MLflow's pages take the experiment for one about language models, and call its runs evaluations."""
 _ENVIRONMENT: Final = {
     "DO_NOT_TRACK": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -148,9 +151,13 @@ def create_database(path: Path) -> None:
 def _experiment(client: Any, name: str, artifact_root: Path) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
-        return str(client.create_experiment(name, artifact_location=(artifact_root / name).resolve().as_uri()))
+        place = (artifact_root / name).resolve().as_uri()
+        return str(client.create_experiment(name, artifact_location=place, tags=_OF_TRAINING))
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
+    for key, value in _OF_TRAINING.items():
+        if key not in found.tags:
+            client.set_experiment_tag(found.experiment_id, key, value)
     return str(found.experiment_id)
 
 
@@ -170,7 +177,7 @@ def _run(client: Any, experiment: str, seen: Snapshot) -> str:
 
 
 def _model_version(client: Any, run: str, source: str, seen: Snapshot, tags: dict[str, str]) -> None:
-    name = model_name(seen)
+    name, tags = model_name(seen), shown_of(tags)
     number = _number(client, name, seen.version.version)
     if number is None:
         _ensure_model(client, name)

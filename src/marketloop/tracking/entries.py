@@ -11,12 +11,13 @@ from typing import Any, Final
 
 from marketloop.tracking.snapshot import Snapshot
 
-__all__ = ["files_of", "lineage_of", "metrics_of", "note_of", "params_of", "read_manifest", "tags_of"]
+__all__ = ["files_of", "lineage_of", "metrics_of", "note_of", "params_of", "read_manifest", "shown_of", "tags_of"]
 
 LONGEST: Final = 500
-TOP: Final = 20
+TOP: Final = 10
 """Features whose importance is among the metrics, the greatest; all are in ``importance.csv``."""
 _SIZES: Final = ("rows", "tickers", "sessions")
+_IN_THE_LIST: Final = ("version", "verdict", "reason_code", "recipe", "data_version", "sha256")
 _FROM_MANIFEST: Final = ("git_commit", "seed", "feature_set", "trained_through_date", "stream_id", "matrix", "python")
 
 
@@ -38,14 +39,14 @@ def params_of(seen: Snapshot) -> dict[str, str]:
 def metrics_of(seen: Snapshot) -> dict[str, float]:
     """Return the figures under their own names.
 
-    Those of no skill are ``baseline.NAME``, the importance of a feature is ``importance/NAME``; ``rows``, ``tickers``
+    Those of no skill are ``baseline.NAME``, the importance of a feature is ``importance.NAME``; ``rows``, ``tickers``
     and ``sessions`` say how much the figures were measured on.
     """
     row = seen.version
     sizes = {name: row.scorecard.get(name) for name in _SIZES}
     told = {**sizes, **dict(_flat(row.metrics)), **dict(_flat({"baseline": row.baseline}))}
     gain = _importance(seen, "gain")
-    told |= {f"importance/{name}": gain[name] for name in sorted(gain, key=lambda name: -gain[name])[:TOP]}
+    told |= {f"importance.{name}": gain[name] for name in sorted(gain, key=lambda name: -gain[name])[:TOP]}
     return {name: float(value) for name, value in told.items() if isinstance(value, int | float)}
 
 
@@ -72,10 +73,15 @@ def tags_of(seen: Snapshot, models: Path, manifest: Mapping[str, Any]) -> dict[s
     return tags
 
 
+def shown_of(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return the tags that stand in the list of a model's versions, where there is room for few."""
+    return {name: tags[name] for name in _IN_THE_LIST if name in tags}
+
+
 def note_of(seen: Snapshot) -> str:
     """Return the sentence that stands above a run and beside a version: what the gate said, and why."""
     decision = seen.decision
-    return "not examined yet" if decision is None else f"{decision.verdict} ({decision.reason_code}): {decision.reason}"
+    return "not examined yet" if decision is None else f"{decision.verdict}: {decision.reason}"
 
 
 def lineage_of(seen: Snapshot, manifest: Mapping[str, Any]) -> dict[str, str]:
