@@ -162,6 +162,7 @@ def test_runs_are_found_by_what_a_person_would_search_for(
     assert versions("dataset.digest = '17'") == ["1", "2"]
 
     run = next(run for run in client.search_runs([experiment.experiment_id]) if run.data.tags["version"] == "2")
+    assert run.inputs is not None
     assert [one.dataset.digest for one in run.inputs.dataset_inputs] == ["17"]
     assert run.data.tags["mlflow.note.content"] == "refused: z 0.3 < 2.5"
     assert run.data.tags["mlflow.source.git.commit"] == "a" * 40

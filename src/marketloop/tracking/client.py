@@ -36,8 +36,6 @@ _ABOUT: Final = (
 )
 _SET: Final = "marketloop.aliases"
 """Tag of a registered model: the aliases as they were set last, so that one moved by hand is told from a late one."""
-_OF_TRAINING: Final = {"mlflow.experimentKind": "custom_model_development"}
-"""Without it MLflow's pages take the experiment for one about language models, and call its runs evaluations."""
 _ENVIRONMENT: Final = {
     "DO_NOT_TRACK": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -152,12 +150,9 @@ def _experiment(client: Any, name: str, artifact_root: Path) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
         place = (artifact_root / name).resolve().as_uri()
-        return str(client.create_experiment(name, artifact_location=place, tags=_OF_TRAINING))
+        return str(client.create_experiment(name, artifact_location=place))
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
-    for key, value in _OF_TRAINING.items():
-        if key not in found.tags:
-            client.set_experiment_tag(found.experiment_id, key, value)
     return str(found.experiment_id)
 
 
