@@ -15,7 +15,7 @@ from marketloop.state.heartbeats import Heartbeat
 from marketloop.state.requests import WAITING
 from marketloop.state.schema import LEDGER, alarms, champions, cycles, decisions, events, outbox, requests, versions
 
-__all__ = ["EndedCycle", "Tally", "count"]
+__all__ = ["EndedCycle", "Tally", "count", "drift_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def count(db: Connection) -> Tally:
         waiting_since=db.scalar(select(func.min(requests.c.requested_at)).where(requests.c.state == WAITING)),
         events=db.scalar(select(func.count()).select_from(events).where(events.c.handled_at.is_(None))) or 0,
         outbox=_counted(db, outbox.c.topic, outbox.c.sent_at.is_(None)),
-        drift=_drift(db, LEDGER.tables.get("drift_scans")),
+        drift=drift_of(db, LEDGER.tables.get("drift_scans")),
         heartbeat=heartbeats.last(db, "loop"),
     )
 
@@ -116,7 +116,7 @@ def _last_cycle(db: Connection, *where: object) -> EndedCycle | None:
     return None if row is None else EndedCycle(*row)
 
 
-def _drift(db: Connection, scans: Table | None) -> dict[Slot, str]:
+def drift_of(db: Connection, scans: Table | None) -> dict[Slot, str]:
     """Return the action of the newest scan of each slot; a ledger without that table has none."""
     if scans is None:
         return {}
