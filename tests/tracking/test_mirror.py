@@ -122,6 +122,70 @@ def test_mirror_shows_run_version_and_aliases(
     assert aliases(client) == {"champion": 1, "challenger": 3}
 
 
+def test_runs_are_found_by_what_a_person_would_search_for(
+    state: State, mirror: MlflowMirror, registry: Registry, promote: Promote
+) -> None:
+    from mlflow.tracking import MlflowClient  # noqa: PLC0415
+
+    promote()
+    lineage = {"git_commit": "a" * 40, "rows": 9000, "trained_through_date": "2025-12-31", "tables": {"bars": 17}}
+    made = registry.write_candidate(SLOT, parts={"model.ubj": b"trees"}, manifest={**MANIFEST, **lineage}, at=NOON)
+    importance = {"gain": {"rsi": 0.7, "roc_10": 0.3}, "contribution": {"rsi": 0.6, "roc_10": 0.4}, "permutation": {}}
+    registry.examined(
+        SLOT,
+        made.version,
+        metrics={"accuracy": 0.41},
+        baseline={"accuracy": 0.545},
+        scorecard={"rows": 8000, "tickers": 4, "importance": importance},
+        at=NOON,
+    )
+    registry.refuse(SLOT, made.version, Ruling("refused", "not_better", "z 0.3 < 2.5"), at=NOON)
+    for key in ("once", "twice"):
+        assert drain(state, mirror, at=NOON).failed == 0
+        payload = {"family": SLOT.family, "config_key": SLOT.config_key, "version": made.version}
+        with state.write() as db:
+            outbox.append(db, "mlflow", key=key, payload=payload, at=NOON)
+
+    client = MlflowClient(tracking_uri=mirror.uri, registry_uri=mirror.uri)
+    experiment = client.get_experiment_by_name("marketloop/price_predictor")
+    assert experiment is not None
+
+    def versions(wanted: str) -> list[str]:
+        return sorted(run.data.tags["version"] for run in client.search_runs([experiment.experiment_id], wanted))
+
+    assert versions("metrics.accuracy > 0.5") == ["1"]
+    assert versions("params.n_estimators = '500' and params.recipe = 'xgboost'") == ["1", "2"]
+    assert versions("tags.verdict = 'refused' and tags.reason_code = 'not_better'") == ["2"]
+    assert versions(f"tags.git_commit = '{'a' * 40}'") == ["2"]
+    assert versions("metrics.`baseline.accuracy` > 0.5 and metrics.rows > 5000") == ["2"]
+    assert versions("metrics.`importance.rsi` > 0.5") == ["2"]
+    assert versions("dataset.digest = '17'") == ["1", "2"]
+
+    run = next(run for run in client.search_runs([experiment.experiment_id]) if run.data.tags["version"] == "2")
+    assert run.inputs is not None
+    assert [one.dataset.digest for one in run.inputs.dataset_inputs] == ["17"]
+    assert run.data.tags["mlflow.note.content"] == "refused: z 0.3 < 2.5"
+    assert run.data.tags["mlflow.source.git.commit"] == "a" * 40
+    names = sorted(one.path for one in client.list_artifacts(run.info.run_id))
+    assert names == ["importance.csv", "manifest.json", "scorecard.json"]
+    folder = Path(run.info.artifact_uri.removeprefix("file://"))
+    table = (folder / "importance.csv").read_text(encoding="utf-8")
+    assert table == "feature,gain,contribution,permutation\nrsi,0.7,0.6,\nroc_10,0.3,0.4,\n"
+    found = client.get_model_version_by_alias(MODEL, "challenger")
+    assert (found.tags["version"], found.description) == ("2", "refused: z 0.3 < 2.5")
+    assert set(found.tags) <= {"version", "verdict", "reason_code", "recipe", "data_version", "sha256", "best"}
+    assert found.run_id == run.info.run_id
+    assert "marketloop rollback" in client.get_registered_model(MODEL).description
+
+
+def test_version_whose_files_are_gone_is_mirrored_from_the_ledger(
+    state: State, mirror: MlflowMirror, registry: Registry, promote: Promote
+) -> None:
+    promote()
+    shutil.rmtree(registry.root / "price_predictor")
+    assert drain(state, mirror, at=NOON) == Drained(sent=2)
+
+
 def test_mirror_sends_the_same_message_twice_without_a_second_run(
     state: State, mirror: MlflowMirror, promote: Promote
 ) -> None:

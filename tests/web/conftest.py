@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from marketloop.runtime.settings import load_settings
 from marketloop.serving.keeping import create_key
 from marketloop.web.app import build_app
 from marketloop.web.door import Rules
+from marketloop.web.meters import Meters
 from marketloop.web.premises import Premises
 from marketloop.web.server import premises_for, rules_for
 
@@ -43,7 +45,8 @@ def premises_of_shop(shop: Shop) -> Premises:
     project = Project(shop.helm.project.root)
     settings = load_settings(project.root, environ={}, flags={})
     opened = shop.helm
-    return premises_for(project, settings, FixedClock(TODAY), lambda: type(opened)(project, settings).state)
+    premises = premises_for(project, settings, FixedClock(TODAY), lambda: type(opened)(project, settings).state)
+    return dataclasses.replace(premises, meters=Meters(hold_s=0.0))
 
 
 @pytest.fixture

@@ -245,5 +245,9 @@ def test_labels_of_the_meters_are_bounded(served: Shop, serve: Serve) -> None:
     assert "made" not in text
     assert "VERB" not in text
     assert len(text.splitlines()) < before + 120
-    for line in ("marketloop_champion_version{", "marketloop_scoreboard_age_days{", "marketloop_database_read_age_s"):
+    for line in (
+        "marketloop_champion_version{",
+        "marketloop_scoreboard_age_seconds{",
+        "marketloop_database_read_age_s",
+    ):
         assert line in text

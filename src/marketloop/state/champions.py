@@ -13,9 +13,9 @@ from marketloop.state.columns import Slot
 from marketloop.state.rows import from_row, in_slot, to_row
 from marketloop.state.schema import champions, decisions
 
-__all__ = ["Champion", "append", "at", "current", "history", "previous", "reign", "returned", "slots"]
+__all__ = ["ACTIONS", "Champion", "append", "at", "current", "history", "previous", "reign", "returned", "slots"]
 
-_ACTIONS = ("promote", "refresh", "provisional", "rollback", "forced", "harm", "pin")
+ACTIONS = ("promote", "refresh", "provisional", "rollback", "forced", "harm", "pin")
 _NO_PROMOTION = frozenset({"rollback", "harm", "pin"})
 _STATUSES = ("champion", "provisional")
 
@@ -66,8 +66,8 @@ class Champion:
     entry: int = 0
 
     def __post_init__(self) -> None:
-        if self.action not in _ACTIONS:
-            raise UsageError(f'champion action "{self.action}": expected one of {", ".join(_ACTIONS)}')
+        if self.action not in ACTIONS:
+            raise UsageError(f'champion action "{self.action}": expected one of {", ".join(ACTIONS)}')
         if self.status not in _STATUSES:
             raise UsageError(f'champion status "{self.status}": expected one of {", ".join(_STATUSES)}')
         if self.status == "champion" and not self.skill_proven:

@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -16,11 +16,24 @@ from typing import Any, Final
 
 from marketloop.runtime.faults import step
 from marketloop.runtime.files import delete, ensure_folder, rename
+from marketloop.tracking.entries import (
+    files_of,
+    lineage_of,
+    metrics_of,
+    note_of,
+    params_of,
+    read_manifest,
+    shown_of,
+    tags_of,
+)
 from marketloop.tracking.snapshot import Snapshot
 
 __all__ = ["create_database", "experiment_name", "mlflow", "model_name", "put_back", "send"]
 
-_LONGEST: Final = 500
+_ABOUT: Final = (
+    "A mirror: the ledger of MarketLoop decides who serves, and puts the aliases champion, previous and challenger "
+    "back where it says. Change them with `marketloop promote` and `marketloop rollback`."
+)
 _SET: Final = "marketloop.aliases"
 """Tag of a registered model: the aliases as they were set last, so that one moved by hand is told from a late one."""
 _ENVIRONMENT: Final = {
@@ -49,19 +62,39 @@ def send(uri: str, artifact_root: Path, models: Path, seen: Snapshot) -> tuple[s
 
     Return a sentence for each alias that somebody had moved by hand; they are where they belong again.
     """
-    client = _client(uri)
+    client, manifest = _client(uri), read_manifest(models, seen)
     experiment = _experiment(client, experiment_name(seen), artifact_root)
     run = _run(client, experiment, seen)
-    client.log_batch(
-        run,
-        metrics=_metrics(seen),
-        params=_params(seen),
-        tags=[mlflow().entities.RunTag(key, value) for key, value in _tags(seen, models).items()],
-    )
+    tags = tags_of(seen, models, manifest)
+    _log(client, run, seen, tags)
+    dataset = mlflow().entities.Dataset(**lineage_of(seen, manifest))
+    role = mlflow().entities.InputTag("mlflow.data.context", "training")
+    client.log_inputs(run, datasets=[mlflow().entities.DatasetInput(dataset, [role])])
+    for name, text in files_of(seen, manifest).items():
+        client.log_text(run, text, name)
     ended = seen.decision.decided_at if seen.decision else seen.version.trained_at
     client.set_terminated(run, end_time=_milliseconds(ended))
-    _model_version(client, run, models, seen)
+    _model_version(client, run, (models / seen.version.path).resolve().as_uri(), seen, tags)
     return _aliases(client, seen)
+
+
+def _log(client: Any, run: str, seen: Snapshot, tags: Mapping[str, str]) -> None:
+    """Write parameters, metrics and tags; those under ``mlflow.`` are what its pages show in columns of their own."""
+    guest, at = mlflow().entities, _milliseconds(seen.version.trained_at)
+    shown = {
+        "mlflow.note.content": note_of(seen),
+        "mlflow.source.name": "marketloop",
+        "mlflow.source.type": "JOB",
+        "mlflow.user": "marketloop",
+    }
+    if "git_commit" in tags:
+        shown["mlflow.source.git.commit"] = tags["git_commit"]
+    client.log_batch(
+        run,
+        metrics=[guest.Metric(name, value, at, 0) for name, value in metrics_of(seen).items()],
+        params=[guest.Param(name, value) for name, value in params_of(seen).items()],
+        tags=[guest.RunTag(name, value) for name, value in {**tags, **shown}.items()],
+    )
 
 
 def put_back(uri: str, seen: Snapshot) -> tuple[str, ...]:
@@ -116,7 +149,8 @@ def create_database(path: Path) -> None:
 def _experiment(client: Any, name: str, artifact_root: Path) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
-        return str(client.create_experiment(name, artifact_location=(artifact_root / name).resolve().as_uri()))
+        place = (artifact_root / name).resolve().as_uri()
+        return str(client.create_experiment(name, artifact_location=place))
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
     return str(found.experiment_id)
@@ -137,14 +171,14 @@ def _run(client: Any, experiment: str, seen: Snapshot) -> str:
     return str(run.info.run_id)
 
 
-def _model_version(client: Any, run: str, models: Path, seen: Snapshot) -> None:
-    name, tags = model_name(seen), _tags(seen, models)
+def _model_version(client: Any, run: str, source: str, seen: Snapshot, tags: dict[str, str]) -> None:
+    name, tags = model_name(seen), shown_of(tags)
     number = _number(client, name, seen.version.version)
     if number is None:
         _ensure_model(client, name)
-        source = (models / seen.version.path).resolve().as_uri()
-        client.create_model_version(name, source, run_id=run, tags=tags)
+        client.create_model_version(name, source, run_id=run, tags=tags, description=note_of(seen))
         return
+    client.update_model_version(name, number, description=note_of(seen))
     for key, value in tags.items():
         client.set_model_version_tag(name, number, key, value)
 
@@ -155,7 +189,7 @@ def _ensure_model(client: Any, name: str) -> None:
     except mlflow().MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
-        client.create_registered_model(name)
+        client.create_registered_model(name, description=_ABOUT)
 
 
 def _number(client: Any, name: str, version: int) -> str | None:
@@ -205,46 +239,6 @@ def _tag_best(client: Any, name: str, best: int | None) -> None:
     number = None if best is None else _number(client, name, best)
     if number is not None:
         client.set_model_version_tag(name, number, "best", "true")
-
-
-def _metrics(seen: Snapshot) -> list[Any]:
-    at = _milliseconds(seen.version.trained_at)
-    figures = dict(_flat(seen.version.metrics)) | dict(_flat({"baseline": seen.version.baseline}))
-    return [
-        mlflow().entities.Metric(key, float(value), at, 0)
-        for key, value in figures.items()
-        if isinstance(value, int | float)
-    ]
-
-
-def _params(seen: Snapshot) -> list[Any]:
-    params = {"recipe": seen.version.recipe, **dict(_flat(seen.version.params))}
-    return [mlflow().entities.Param(key, str(value)[:_LONGEST]) for key, value in params.items()]
-
-
-def _tags(seen: Snapshot, models: Path) -> dict[str, str]:
-    row, decision = seen.version, seen.decision
-    tags = {
-        "family": row.slot.family,
-        "config_key": row.slot.config_key,
-        "version": str(row.version),
-        "data_version": row.data_version,
-        "sha256": row.sha256,
-        "manifest": str((models / row.path / "manifest.json").resolve()),
-        "verdict": decision.verdict if decision else "",
-    }
-    if decision:
-        tags |= {"reason_code": decision.reason_code, "reason": decision.reason[:_LONGEST]}
-    return tags
-
-
-def _flat(document: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the leaves of nested mappings under dotted names."""
-    for key, value in document.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _milliseconds(at: datetime) -> int:

@@ -15,6 +15,7 @@ from marketloop.web.dashboard.mounting import Pages
 from marketloop.web.door import Door, Rules
 from marketloop.web.figures import Served
 from marketloop.web.fork import Fork
+from marketloop.web.ledger import Ledger
 from marketloop.web.premises import Premises
 from marketloop.web.problems import Problem, add_problem_handlers, described
 
@@ -42,11 +43,13 @@ def build_app(premises: Premises, rules: Rules, pages: Pages | None = None) -> F
     pages : Pages, optional
         The dashboard; without it there is only the API.
     """
+    ledger = Ledger(premises)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(look, premises)
-        looking = asyncio.create_task(_keep_looking(premises))
+        await asyncio.to_thread(ledger.look)
+        looking = asyncio.create_task(_keep_looking(premises, ledger))
         try:
             async with contextlib.nullcontext() if pages is None else pages.running():
                 yield
@@ -67,6 +70,7 @@ def build_app(premises: Premises, rules: Rules, pages: Pages | None = None) -> F
     )
     app.state.premises = premises
     premises.meters.watch(Served(premises.desk, premises.clock))
+    premises.meters.watch(ledger)
     for part in (predictions, retraining, model, events, health, reference, login):
         app.include_router(part.router)
     add_problem_handlers(app)
@@ -77,10 +81,11 @@ def build_app(premises: Premises, rules: Rules, pages: Pages | None = None) -> F
     return app
 
 
-async def _keep_looking(premises: Premises) -> None:
+async def _keep_looking(premises: Premises, ledger: Ledger) -> None:
     while True:
         await asyncio.sleep(BETWEEN_LOOKS_S)
         await asyncio.to_thread(look, premises)
+        await asyncio.to_thread(ledger.look)
 
 
 def look(premises: Premises) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -46,11 +47,16 @@ class Served(Collector):
                 [(key, (at - board.champion.trained_at).total_seconds()) for key, board in boards],
             ),
             (
-                "scoreboard_age_days",
-                "Days since the session that is answered for.",
-                [(key, (at.date() - board.as_of).days) for key, board in boards],
+                "scoreboard_age_seconds",
+                "Seconds since the day of the session that is answered for began (UTC).",
+                [(key, (at - start_of(board.as_of)).total_seconds()) for key, board in boards],
             ),
             ("scoreboard_tickers", "Tickers scored.", [(key, len(board.answers)) for key, board in boards]),
             ("scoreboard_stale", "1 while answers say that they are stale.", [(k, b.rules.stale) for k, b in boards]),
         ):
             yield gauge(f"marketloop_{name}", text, SLOT, rows)
+
+
+def start_of(day: dt.date) -> dt.datetime:
+    """Return the first moment of a day in UTC."""
+    return dt.datetime.combine(day, dt.time(), dt.UTC)

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from importlib import metadata
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-__all__ = ["CONTENT_TYPE", "Meters"]
+from marketloop.runtime.clock import ticks
+
+__all__ = ["CONTENT_TYPE", "Meters", "counter", "gauge"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -21,15 +32,27 @@ class Meters:
 
     `requests` and `seconds` are labelled by method, route template (``/api/predict/{ticker}``, never a path that a
     caller made up) and class of status (``2xx``).
+
+    Parameters
+    ----------
+    hold_s : float
+        Seconds for which a written text is given again: writing it takes milliseconds of the one event loop.
     """
 
+    hold_s: float = 1.0
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     requests: Counter = field(init=False)
     seconds: Histogram = field(init=False)
     refused: Counter = field(init=False)
     swaps: Counter = field(init=False)
+    _written: list[tuple[float, bytes]] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
+        # Nobody asks when a counter began.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        ProcessCollector(registry=self.registry)
+        build = Info("marketloop_build", "The program that answers.", registry=self.registry)
+        build.info({"version": metadata.version("marketloop")})
         made = {
             "requests": Counter(
                 "marketloop_http_requests",
@@ -62,13 +85,23 @@ class Meters:
         self.registry.register(collector)
 
     def exposition(self) -> bytes:
-        """Return all figures in Prometheus's text format."""
-        return generate_latest(self.registry)
+        """Return all figures in Prometheus's text format, as they were at most `hold_s` ago."""
+        if not self._written or not 0 <= ticks() - self._written[-1][0] < self.hold_s:
+            self._written[:] = [(ticks(), generate_latest(self.registry))]
+        return self._written[-1][1]
 
 
 def gauge(name: str, text: str, labels: Iterable[str], rows: Iterable[tuple[list[str], float]]) -> Metric:
     """Return a gauge with its rows of label values and value."""
     family = GaugeMetricFamily(name, text, labels=list(labels))
+    for values, value in rows:
+        family.add_metric(values, value)
+    return family
+
+
+def counter(name: str, text: str, labels: Iterable[str], rows: Iterable[tuple[list[str], float]]) -> Metric:
+    """Return a counter, whose samples end in ``_total``, with its rows of label values and value."""
+    family = CounterMetricFamily(name, text, labels=list(labels))
     for values, value in rows:
         family.add_metric(values, value)
     return family
