@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import statistics
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def main() -> None:
                     for size, theme in (("desk", "light"), ("phone", "dark")):
                         _picture(browser, base + path, asked.pictures / f"{name}_{size}.png", SIZES[size], theme)
             browser.close()
-    print(json.dumps({"nights": asked.nights, "load": os.getloadavg(), "pages": found}, indent=1))
+    sys.stdout.write(json.dumps({"nights": asked.nights, "load": os.getloadavg(), "pages": found}, indent=1) + "\n")
 
 
 def _visits(browser: Browser, address: str, count: int) -> dict[str, Any]:
