@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -50,7 +50,7 @@ def guarded_turn(
         return record_failure(house, family, flight, f"{type(error).__name__}: {error}")
 
 
-def keep_journals(house: House, families: Sequence[str]) -> None:
+def keep_journals(house: House, families: Iterable[str]) -> None:
     """Journal what the champions, and versions on trial, say of the newest session; one that cannot speak is logged."""
     for family in families:
         if house.registry.champion(house.slot(family)) is None:

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection, Select, func, select
 
+from marketloop.state.rows import from_row
 from marketloop.state.schema import outcomes
 
 __all__ = ["Outcome", "history", "latest", "newest_session", "write"]
@@ -30,7 +31,7 @@ class Outcome:
     Parameters
     ----------
     label : str
-        Name, horizon and threshold, e.g. ``direction_5_0.02``.
+        Name, horizon and threshold, e.g. ``direction/5/0.02``.
     as_of : date
         Session whose close it counts from.
     ticker : str
@@ -79,13 +80,13 @@ def latest(db: Connection, label: str, *, since: date, until: date | None = None
     query = _read().where(outcomes.c.label == label, outcomes.c.as_of >= since)
     if until is not None:
         query = query.where(outcomes.c.as_of <= until)
-    return {(row.as_of, row.ticker): Outcome(*row) for row in db.execute(query)}  # the later revision stands
+    return {(row["as_of"], row["ticker"]): from_row(Outcome, row) for row in db.execute(query).mappings()}  # the later revision stands
 
 
 def history(db: Connection, label: str, as_of: date, ticker: str) -> tuple[Outcome, ...]:
     """Return every revision of one outcome, oldest first."""
     mine = (outcomes.c.label == label) & (outcomes.c.as_of == as_of) & (outcomes.c.ticker == ticker)
-    return tuple(Outcome(*row) for row in db.execute(_read().where(mine)))
+    return tuple(from_row(Outcome, row) for row in db.execute(_read().where(mine)).mappings())
 
 
 def newest_session(db: Connection, label: str) -> date | None:
@@ -94,7 +95,7 @@ def newest_session(db: Connection, label: str) -> date | None:
     return day
 
 
-def _read() -> Select[tuple[str, date, str, float, date, str, str | None, int]]:
+def _read() -> Select[Any]:
     columns = outcomes.c
     return select(
         columns.label,
