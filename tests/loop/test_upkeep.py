@@ -1,11 +1,10 @@
-"""Between cycles the loop lets champions speak of what is new: when bars come, and when somebody changes the champion."""
+"""Between cycles the loop lets champions speak of what is new: when bars come, and when the champion changes."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
