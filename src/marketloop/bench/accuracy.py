@@ -1,4 +1,4 @@
-"""Do the intervals of `accuracy` cover? Journals of a market without signal, whose outcomes overlap and move together."""
+"""Do the intervals of `accuracy` cover? Journals of a market without signal whose outcomes overlap and share a market."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ CASES: Final = (
 class Journal:
     """What was said and what came, flat by session; `hit` also of the sessions that are still open at the end.
 
-    `chance` and `square` are per session: the probability of a hit and the expected square of a move, given how wild the
-    sessions were.
+    `chance` and `square` are per session: the probability of a hit and the expected square of a move, given how wild
+    the sessions were.
     """
 
     session: NDArray[np.int32]
@@ -105,9 +105,10 @@ def draw(case: Case, seed: int) -> Journal:
 def run(*, seeds: int = 1000, on_progress: Callable[[int, int, str], None] | None = None) -> dict[str, Any]:
     """Count how often the 95 % intervals hold the truth, by figure, sessions and horizon.
 
-    The truth of accuracy and error is what was to be expected of these very sessions, given how wild they were; `long run`
-    is their mean over all journals. That of the rank correlation is 0. The estimate of the open sessions is compared with what they brought, for probabilities that are right on average and
-    for such as are too high by 0.10. `naive` counts rows as if each were an observation of its own.
+    The truth of accuracy and error is what was to be expected of these very sessions, given how wild they were; `long
+    run` is their mean over all journals. That of the rank correlation is 0. The estimate of the open sessions is
+    compared with what they brought, for probabilities that are right on average and for such as are too high by 0.10.
+    `naive` counts rows as if each were an observation of its own.
 
     Raises
     ------
