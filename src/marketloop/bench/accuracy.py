@@ -1,4 +1,4 @@
-"""Do the intervals of `accuracy` cover? Journals of a market without signal whose outcomes overlap and share a market."""
+"""Do the intervals of `accuracy` cover? Journals of a market without signal; outcomes overlap and share a market."""
 
 from __future__ import annotations
 
