@@ -72,18 +72,18 @@ def test_journal_says_who_spoke_of_which_session_and_when_first(state: State, sl
 
     with state.write_scores() as db:
         boards.write(db, slot, 1, board(FRIDAY, None), at=noon)
-        boards.write(db, slot, 1, board(MONDAY, "direction_5_0.02"), at=noon + HOUR)
-        boards.write(db, slot, 2, board(MONDAY, "direction_5_0.02")[:1], at=noon + 2 * HOUR)
-        boards.write(db, slot, 2, board(MONDAY, "direction_5_0.02"), at=noon + 3 * HOUR)
-        boards.write(db, OTHER, 1, board(MONDAY, "rank_5"), at=noon)
+        boards.write(db, slot, 1, board(MONDAY, "direction/5/0.02"), at=noon + HOUR)
+        boards.write(db, slot, 2, board(MONDAY, "direction/5/0.02")[:1], at=noon + 2 * HOUR)
+        boards.write(db, slot, 2, board(MONDAY, "direction/5/0.02"), at=noon + 3 * HOUR)
+        boards.write(db, OTHER, 1, board(MONDAY, "rank/5"), at=noon)
     with state.scores.read() as db:
         monday = (
-            Saying(MONDAY, 1, "direction_5_0.02", 2, noon + HOUR),
-            Saying(MONDAY, 2, "direction_5_0.02", 2, noon + 2 * HOUR),
+            Saying(MONDAY, 1, "direction/5/0.02", 2, noon + HOUR),
+            Saying(MONDAY, 2, "direction/5/0.02", 2, noon + 2 * HOUR),
         )
         assert boards.said(db, slot, since=FRIDAY) == (Saying(FRIDAY, 1, None, 2, noon), *monday)
         assert boards.said(db, slot, since=MONDAY) == monday
-        assert boards.load(db, slot, 1)[0].label == "direction_5_0.02"
+        assert boards.load(db, slot, 1)[0].label == "direction/5/0.02"
 
 
 Reading = Callable[[Connection, Slot], object]

@@ -13,8 +13,8 @@ from marketloop.state.schema import outcomes as table
 
 FRIDAY, MONDAY, TUESDAY = dt.date(2026, 1, 2), dt.date(2026, 1, 5), dt.date(2026, 1, 6)
 LATER = dt.date(2026, 1, 9)
-BUY = Outcome("direction_5_0.02", FRIDAY, "AAPL", 2.0, LATER, "7", "BUY")
-RETURN = Outcome("return_5", FRIDAY, "AAPL", 0.03125, LATER, "7")
+BUY = Outcome("direction/5/0.02", FRIDAY, "AAPL", 2.0, LATER, "7", "BUY")
+RETURN = Outcome("return/5", FRIDAY, "AAPL", 0.03125, LATER, "7")
 
 
 def written(state: State, *found: Outcome, at: dt.datetime) -> int:
@@ -31,7 +31,7 @@ def test_outcome_is_given_back_by_session_and_ticker(state: State, noon: dt.date
         assert set(outcomes.latest(db, BUY.label, since=FRIDAY, until=FRIDAY)) == {(FRIDAY, "AAPL"), (FRIDAY, "MSFT")}
         assert outcomes.latest(db, BUY.label, since=TUESDAY) == {}
         assert outcomes.newest_session(db, BUY.label) == MONDAY
-        assert outcomes.newest_session(db, "regime_20") is None
+        assert outcomes.newest_session(db, "regime/20") is None
 
 
 def test_same_outcome_again_writes_nothing_and_a_corrected_one_adds_a_revision(state: State, noon: dt.datetime) -> None:
@@ -67,11 +67,11 @@ def test_two_processes_that_write_the_same_outcomes_write_them_once(
     script = """
 from marketloop.state import outcomes
 day = dt.date(2026, 1, 2)
-found = [outcomes.Outcome("return_5", day, f"T{i}", i / 100, day, "1") for i in range(200)]
+found = [outcomes.Outcome("return/5", day, f"T{i}", i / 100, day, "1") for i in range(200)]
 with State.open(url) as state:
     with state.write_scores() as db:
         print(outcomes.write(db, found, at=at))
 """
     assert sorted(compete(script)) == ["0\n", "200\n"]
     with state.scores.read() as db:
-        assert {o.revision for o in outcomes.latest(db, "return_5", since=FRIDAY).values()} == {1}
+        assert {o.revision for o in outcomes.latest(db, "return/5", since=FRIDAY).values()} == {1}

@@ -53,7 +53,7 @@ def test_state_is_opened_by_two_processes_at_once(compete: Callable[[str], list[
 def test_state_refuses_a_database_of_a_newer_version(url: str) -> None:
     with State.open(url) as state, state.write() as db:
         db.execute(schema_version.update().values(version=99))
-    with pytest.raises(FailedError, match=r"state too new: .* has schema version 99, this MarketLoop knows up to 3"):
+    with pytest.raises(FailedError, match=r"state too new: .* has schema version 99, this MarketLoop knows up to 4"):
         State.open(url)
 
 

@@ -36,6 +36,12 @@ class LabelSpec:
     threshold: float | None = 0.02
     label: Label = DIRECTION
 
+    @property
+    def key(self) -> str:
+        """The label as journal and outcomes name it, e.g. ``direction/5/0.02`` or ``rank/5``."""
+        parts = (self.label.name, str(self.horizon), *(() if self.threshold is None else (f"{self.threshold:g}",)))
+        return "/".join(parts)
+
 
 def assemble(
     raw: pl.DataFrame,

@@ -19,6 +19,7 @@ from marketloop.loop.preparing import Choices, choose
 from marketloop.loop.results import CycleResult, FamilyResult, best_outcome
 from marketloop.loop.retaining import retain
 from marketloop.loop.ringing import ring
+from marketloop.loop.settling import settle_carefully
 
 __all__ = ["CycleRequest", "run_cycle"]
 
@@ -86,6 +87,7 @@ def run_cycle(house: House, request: CycleRequest, *, tell: Telling | None = Non
     except BaseException:
         ring(house)  # a failed cycle is told of, and raised on
         raise
+    settle_carefully(house)
     drain_events(house)
     drain_mirrors(house)
     ring(house)
@@ -118,7 +120,7 @@ def _turns(
     turn = importlib.import_module("marketloop.loop.turn")
     asked = turn.LeakReports()
     done = {family: turn.guarded_turn(house, family, request, flight, tell, asked) for family in families}
-    turn.keep_journals(house, families)
+    turn.keep_journals(house, house.catalog.families)
     retain(house, families)
     return done
 

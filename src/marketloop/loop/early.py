@@ -20,7 +20,7 @@ from marketloop.state import rollouts, scoreboards
 if TYPE_CHECKING:  # the cycle asks here
     from marketloop.loop.cycle import CycleRequest
 
-__all__ = ["nothing_new"]
+__all__ = ["lagging", "nothing_new"]
 
 SPAN = dt.timedelta(days=90)
 """More than the sessions for which any family waits."""
@@ -45,6 +45,16 @@ def nothing_new(house: House, families: Sequence[str], request: CycleRequest) ->
         if reason is not None:
             found[family] = reason
     return found
+
+
+def lagging(house: House) -> tuple[str, ...]:
+    """Return the families whose champion, or version on trial, has not been heard on the newest session yet."""
+    spoken = [family for family in house.catalog.families if house.registry.champion(house.slot(family)) is not None]
+    if not spoken or house.store.version is None:
+        return ()
+    units = {unit: _newest_of(house, unit) for unit in {house.catalog.family(family).unit for family in spoken}}
+    days = {family: units[house.catalog.family(family).unit].day for family in spoken}
+    return tuple(family for family, day in days.items() if day is not None and _journal_lags(house, family, day))
 
 
 @dataclass(frozen=True, slots=True)

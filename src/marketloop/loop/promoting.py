@@ -13,7 +13,7 @@ from marketloop.loop.flight import Flight
 from marketloop.loop.floors import floor_checks
 from marketloop.loop.house import House
 from marketloop.loop.results import FamilyResult, check_document
-from marketloop.loop.scoring import board, interval_reach, output_of
+from marketloop.loop.scoring import about, board, interval_reach, output_of
 from marketloop.registry import Ruling
 from marketloop.runtime.redact import redact_text
 
@@ -104,6 +104,7 @@ def _journal(house: House, made: Made, *, provisional: bool) -> None:
         confidence=house.settings.family_section(made.spec.family.name).confidence,
         reach=interval_reach(made.manifest, rows, made.prepared.panel),
     )
+    predictions = about(predictions, made.spec.label)
     house.registry.write_scoreboard(made.slot, made.candidate.version, predictions, at=house.clock.now())
 
 

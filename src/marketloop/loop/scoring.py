@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from marketloop.core.catalog import Family, Learner, Recipe
 from marketloop.core.values import Matrix
-from marketloop.dataset import newest_rows, with_ranks
+from marketloop.dataset import LabelSpec, newest_rows, with_ranks
 from marketloop.evaluation.scorecard import SignalRule
 from marketloop.labels import Panel
 from marketloop.loop.house import House
@@ -19,7 +20,7 @@ from marketloop.loop.preparing import Prepared
 from marketloop.state import Slot
 from marketloop.state.scoreboards import Prediction
 
-__all__ = ["abstains", "board", "interval_reach", "output_of", "served_board"]
+__all__ = ["about", "abstains", "board", "interval_reach", "output_of", "served_board"]
 
 
 def output_of(learner: Learner, recipe: Recipe, names: Sequence[str], rows: Matrix) -> NDArray[np.float64]:
@@ -88,6 +89,11 @@ def board(
     return tuple(predictions)
 
 
+def about(predictions: Iterable[Prediction], label: LabelSpec) -> tuple[Prediction, ...]:
+    """Return the predictions with what they are about, by which the journal joins their outcomes later."""
+    return tuple(replace(prediction, label=label.key) for prediction in predictions)
+
+
 def served_board(house: House, slot: Slot, version: int, prepared: Prepared, *, silent: bool) -> tuple[Prediction, ...]:
     """Return what a kept version says of the newest session, by the signal rule that it was kept with.
 
@@ -105,14 +111,17 @@ def served_board(house: House, slot: Slot, version: int, prepared: Prepared, *, 
     manifest, rows = artefact.manifest, newest_rows(prepared.matrix)
     recipe = house.catalog.recipe(str(manifest["recipe"]))
     signal = manifest.get("signal") or {}
+    family = house.catalog.family(slot.family)
+    label = LabelSpec(int(manifest["horizon"]), manifest["threshold"], house.catalog.label(family.label))
     buy, sell = signal.get("buy_from"), signal.get("sell_to")
-    return board(
+    said = board(
         output_of(recipe.from_parts(artefact.parts), recipe, tuple(manifest["features"]), rows),
         tickers=[prepared.panel.tickers[i] for i in rows.ticker],
         as_of=prepared.sessions.date(int(rows.session[-1])),
-        family=house.catalog.family(slot.family),
+        family=family,
         rule=SignalRule(np.inf if buy is None else float(buy), -np.inf if sell is None else float(sell)),
         provisional=silent,
         confidence=house.settings.family_section(slot.family).confidence,
         reach=interval_reach(manifest, rows, prepared.panel),
     )
+    return about(said, label)

@@ -22,6 +22,7 @@ from marketloop.loop.pulse import LEASE
 from marketloop.loop.reacting import react
 from marketloop.loop.runs import cycle_arguments
 from marketloop.loop.status import plan_document
+from marketloop.loop.upkeep import Upkeep
 from marketloop.runtime.clock import ticks
 from marketloop.runtime.logging import get_logger
 from marketloop.runtime.redact import redact_text
@@ -83,6 +84,10 @@ class Worker:
     _standing_by: bool = False
     _not_before: float = 0.0
     _tidied: float | None = None
+    _upkeep: Upkeep = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._upkeep = Upkeep(self.house, self.environ)
 
     @property
     def busy(self) -> bool:
@@ -100,7 +105,8 @@ class Worker:
         if not self._take_charge():
             return False
         troubles = []
-        for step in (self._reap, self._plan, self._react, self._begin, self._beat, self._mirror, self._tidy):
+        steps = (self._reap, self._plan, self._react, self._begin, self._beat, self._keep_up, self._mirror, self._tidy)
+        for step in steps:
             try:
                 step()
             except Exception as error:  # noqa: BLE001 -- a schedule or a plugin that fails must not keep requests waiting
@@ -127,6 +133,7 @@ class Worker:
             time.sleep(0.1)
         if self._child is not None and self._child.exit_code is not None:
             self._reap()
+        self._upkeep.wait(30.0)
         if self._mirrors is not None:
             self._mirrors.join(timeout=30.0)
 
@@ -135,6 +142,7 @@ class Worker:
         child, request = self._child, self._request
         self._child = self._request = None
         try:
+            self._upkeep.stop(patience=STOP_S / 2)
             if child is not None:
                 killed = bool(stop_all([child], patience=STOP_S))
                 with self.house.state.write() as db:
@@ -265,6 +273,11 @@ class Worker:
             heartbeats.beat(db, LEASE, document=document, process=this_process(), at=at)
         if trouble is not None:
             raise trouble
+
+    def _keep_up(self) -> None:
+        """Let the champions speak of what is new, and settle what has matured, while no cycle of ours runs."""
+        if self._child is None and self._upkeep.look():
+            self.say("journal", {"doing": "champions speak of the newest session, outcomes are joined"})
 
     def _tidy(self) -> None:
         """Once a day delete what was done with long ago; as many rounds as it takes, some rows in each."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection, Select, func, select
 
@@ -30,7 +30,7 @@ class Outcome:
     Parameters
     ----------
     label : str
-        Name, horizon and threshold, e.g. ``direction_5_0.02``.
+        Name, horizon and threshold, e.g. ``direction/5/0.02``.
     as_of : date
         Session whose close it counts from.
     ticker : str
@@ -94,7 +94,7 @@ def newest_session(db: Connection, label: str) -> date | None:
     return day
 
 
-def _read() -> Select[tuple[str, date, str, float, date, str, str | None, int]]:
+def _read() -> Select[Any]:
     columns = outcomes.c
     return select(
         columns.label,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
@@ -13,7 +14,7 @@ from marketloop.state.dialects import insert_new
 from marketloop.state.rows import in_slot
 from marketloop.state.schema import scoreboards
 
-__all__ = ["Prediction", "Saying", "latest_session", "load", "said", "write"]
+__all__ = ["Prediction", "Saying", "Word", "latest_session", "load", "said", "signals", "words", "write"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,15 @@ class Saying:
     written_at: datetime
 
 
+class Word(NamedTuple):
+    """What was predicted of one ticker, without its shares and its interval: there are very many of these."""
+
+    ticker: str
+    score: float
+    probability: float | None
+    class_name: str | None
+
+
 def write(db: Connection, slot: Slot, version: int, predictions: Iterable[Prediction], *, at: datetime) -> int:
     """Append predictions and return how many were new.
 
@@ -95,22 +105,10 @@ def write(db: Connection, slot: Slot, version: int, predictions: Iterable[Predic
 def load(db: Connection, slot: Slot, version: int, *, as_of: date | None = None) -> tuple[Prediction, ...]:
     """Return the scoreboard of a version by ticker, of its latest session unless `as_of` names another."""
     day = as_of or latest_session(db, slot, version)
-    columns = scoreboards.c
     query = (
-        select(
-            columns.ticker,
-            columns.as_of,
-            columns.signal,
-            columns.score,
-            columns.probability,
-            columns.class_name,
-            columns.classes,
-            columns.low,
-            columns.high,
-            columns.label,
-        )
-        .where(_of(slot, version), columns.as_of == day)
-        .order_by(columns.ticker)
+        select(*(scoreboards.c[item.name] for item in fields(Prediction)))
+        .where(_of(slot, version), scoreboards.c.as_of == day)
+        .order_by(scoreboards.c.ticker)
     )
     return tuple(Prediction(*row) for row in db.execute(query))
 
@@ -132,6 +130,27 @@ def said(db: Connection, slot: Slot, *, since: date) -> tuple[Saying, ...]:
         .order_by(*what)
     )
     return tuple(Saying(*row) for row in db.execute(query))
+
+
+def words(db: Connection, slot: Slot, version: int, as_of: date) -> tuple[Word, ...]:
+    """Return the bare predictions of a version as of a session, by ticker."""
+    columns = scoreboards.c
+    query = (
+        select(columns.ticker, columns.score, columns.probability, columns.class_name)
+        .where(_of(slot, version), columns.as_of == as_of)
+        .order_by(columns.ticker)
+    )
+    return tuple(Word(*row) for row in db.execute(query))
+
+
+def signals(db: Connection, slot: Slot, version: int, as_of: date) -> Mapping[str, int]:
+    """Return how many tickers have which signal on the scoreboard of a version as of a session."""
+    query = (
+        select(scoreboards.c.signal, func.count())
+        .where(_of(slot, version), scoreboards.c.as_of == as_of)
+        .group_by(scoreboards.c.signal)
+    )
+    return {row.signal: row[1] for row in db.execute(query)}
 
 
 def _of(slot: Slot, version: int) -> ColumnElement[bool]:
