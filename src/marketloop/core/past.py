@@ -78,7 +78,8 @@ class Past:
 
     def around(self, session: NDArray[np.int32], ticker: NDArray[np.int32]) -> Past:
         """Return a copy that holds what rows of these sessions and tickers may find, and nothing later."""
-        held = (self.session <= session.max(initial=-APART)) & np.isin(self.ticker, ticker)
+        newest = session.max() if len(session) else np.iinfo(np.int32).min
+        held = (self.session <= newest) & np.isin(self.ticker, ticker)
         return replace(self, X=self.X[held], session=self.session[held], ticker=self.ticker[held])
 
 
