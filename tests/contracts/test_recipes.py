@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from tests.evaluation.builders import small_market
-from tests.extras import needs_lstm
+from tests.extras import recipes_named
 
 from marketloop.core.catalog import Learner, Recipe
 from marketloop.core.errors import FailedError, RefusedError, UsageError
@@ -31,10 +31,7 @@ QUICK: Mapping[str, Mapping[str, Any]] = {
     "stacking": {"max_trees": 12, "folds": 2},
 }
 CLASSES = ("SELL", "HOLD", "BUY")
-NEEDS = {"lstm": needs_lstm}
-every_recipe = pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=NEEDS[name]) if name in NEEDS else name for name in sorted(RECIPES)]
-)
+every_recipe = pytest.mark.parametrize("name", recipes_named(sorted(RECIPES)))
 every_label = pytest.mark.parametrize("kind", ["classes", "values"])
 Array = NDArray[np.float64]
 
@@ -341,8 +338,11 @@ def test_recipe_tolerates_missing_values_in_training_and_in_prediction(
 def test_recipe_stays_finite_far_outside_what_it_learned_from(
     name: str, kind: str, fitted: Learner, rows: Matrix
 ) -> None:
-    for size in (1e6, 1e30):
-        assert_sound(fitted.predict(with_features(rows, lambda X, by=np.float32(size): X * by)), rows, kind)
+    for far in (
+        with_features(rows, lambda X: X * np.float32(1e6)),
+        with_features(rows, lambda X: X * np.float32(1e30)),
+    ):
+        assert_sound(fitted.predict(far), rows, kind)
 
 
 @every_label

@@ -66,13 +66,20 @@ class Aim:
         return balanced_weight(rows) if balanced and self.softmax else rows.weight
 
     def loss(self, answers: Array, aim: Array32, weight: Array32) -> float:
-        """Return the mean squared error or the mean cross-entropy; 0 where no row counts."""
-        if self.softmax:
-            each = -_log_shares(answers)[np.arange(len(aim)), aim.astype(np.intp)]
-        else:
-            each = (answers[:, 0] - aim) ** 2
+        """Return what an epoch is judged by, less being better; 0 where no row counts.
+
+        Of a class it is the mean cross-entropy and of a value the mean squared error. Of a rank it is the correlation,
+        with the other sign: a readout sets the size of the score, and by squares the first epoch would be best.
+        """
         total = float(weight.sum(dtype=np.float64))
-        return float(weight @ each) / total if total > 0 else 0.0
+        if total <= 0:
+            return 0.0
+        share = weight / total
+        if self.by_rank:
+            return -_correlation(answers[:, 0], aim.astype(np.float64), share)
+        if self.softmax:
+            return float(share @ -_log_shares(answers)[np.arange(len(aim)), aim.astype(np.intp)])
+        return float(share @ (answers[:, 0] - aim) ** 2)
 
     def output(self, answers: Array) -> Array:
         """Return probabilities (n, classes), or values (n,); of ranks the score, which a readout goes on with."""
@@ -84,6 +91,12 @@ class Aim:
         """Return the score (n,): the number, or the last class's log odds less the first's."""
         last: Array = answers[:, -1]
         return last - answers[:, 0] if self.softmax else last
+
+
+def _correlation(a: Array, b: Array, share: Array32) -> float:
+    a, b = a - share @ a, b - share @ b
+    spread = float(np.sqrt((share @ a**2) * (share @ b**2)))
+    return float(share @ (a * b)) / spread if spread > 0 else 0.0
 
 
 def _log_shares(answers: Array) -> Array:

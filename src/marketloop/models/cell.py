@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 __all__ = ["CHUNK", "Cell"]
 
+QUIET = 0.1
+"""Share of the usual size that the features' weights begin with: many features that say nothing begin by saying little,
+and what says something has to be learned; at the usual size the head learned from a mixture of all."""
 CHUNK = 256
 """Rows of every matrix product: with one size for all, a row gives the same bits whatever rows stand beside it."""
 NAMES = ("bias", "head", "input", "offset", "recurrent")
@@ -42,7 +45,7 @@ class Cell:
         bias = np.zeros(4 * hidden, np.float32)
         bias[hidden : 2 * hidden] = 1.0  # remember at first (Jozefowicz et al. 2015)
         return cls(
-            input=_uniform(rng, features, 4 * hidden),
+            input=np.float32(QUIET) * _uniform(rng, features, 4 * hidden),
             recurrent=_uniform(rng, hidden, 4 * hidden),
             bias=bias,
             head=np.zeros((hidden, outputs), np.float32),

@@ -21,7 +21,7 @@ from marketloop.models.readout import Readout, gain_of, read_out
 from marketloop.models.thinning import cut_tail, thin
 from marketloop.models.windows import Scale, Windows
 
-__all__ = ["Lstm"]
+__all__ = ["Learned", "Lstm"]
 
 Array = NDArray[np.float64]
 Array32 = NDArray[np.float32]
@@ -77,7 +77,8 @@ class Lstm:
     ----------
     params : mapping
         ``steps, hidden, epochs, epoch_rows, batch_rows, learning_rate, weight_decay, early_stopping_rounds, tail,
-        thin_by, balanced``. An epoch is at most `epoch_rows` rows, drawn anew, so that the time of a fit has a bound.
+        thin_by, balanced``. An epoch is at most `epoch_rows` rows, drawn anew, and is judged by as many of
+        the tail, so that the time of a fit has a bound.
     descend : function, optional
         `descent.descend`; a learner that was read from its parts has none and cannot learn again.
     """
@@ -189,6 +190,7 @@ class Lstm:
     def _stopped(self, head: Matrix, tail: Matrix, aim: Aim) -> Learned:
         """Return what was learned from the head after the epoch that was best on the tail."""
         scale, patience = Scale.of(head), int(self.params["early_stopping_rounds"])
+        tail = tail.take(_spread(len(tail), int(self.params["epoch_rows"])))
         windows, truth, weight = self._windows(tail, scale), aim.of_rows(tail), tail.weight
         epochs = enumerate(islice(self._epochs(head, scale, aim), int(self.params["epochs"])), start=1)
         best, least = None, np.inf

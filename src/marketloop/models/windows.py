@@ -28,11 +28,8 @@ class Scale:
     @classmethod
     def of(cls, train: Matrix) -> Scale:
         """Measure the known values of the rows learned from, and of no others."""
-        known = np.isfinite(train.X)
-        count = np.maximum(known.sum(axis=0), 1)
-        values = np.where(known, train.X, 0.0).astype(np.float64)
-        centre = values.sum(axis=0) / count
-        variance = np.where(known, (values - centre) ** 2, 0.0).sum(axis=0) / count
+        moments = np.array([_moments(train.X[:, column]) for column in range(train.X.shape[1])])
+        centre, variance = moments.reshape(-1, 2).T
         # what is left of a constant by rounding must not be blown up to a feature
         varies = variance > (1e-6 * np.abs(centre)) ** 2
         return cls(centre.astype(np.float32), np.where(varies, np.sqrt(variance), 1.0).astype(np.float32))
@@ -54,6 +51,12 @@ class Scale:
         if centre.shape != (features,) or spread.shape != (features,):
             raise ValueError("the scale has other features")
         return cls(centre, spread)
+
+
+def _moments(column: Array32) -> tuple[float, float]:
+    """Return mean and variance of the known values, 0 and 0 where there are none."""
+    known = column[np.isfinite(column)].astype(np.float64)
+    return (float(known.mean()), float(known.var())) if len(known) else (0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
