@@ -22,7 +22,7 @@ def matrix() -> Matrix:
     return with_past(replace(some, past=None))
 
 
-def before(rows: Matrix, steps: int) -> tuple[Past, NDArray[np.intp]]:
+def before(rows: Matrix, steps: int) -> tuple[Past, NDArray[np.int32]]:
     assert rows.past is not None
     return rows.past, rows.past.before(rows.session, rows.ticker, steps)
 

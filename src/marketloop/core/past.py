@@ -36,14 +36,14 @@ class Past:
     ticker: NDArray[np.int32]
     columns: NDArray[np.intp] | None = None
 
-    def before(self, session: NDArray[np.int32], ticker: NDArray[np.int32], steps: int) -> NDArray[np.intp]:
+    def before(self, session: NDArray[np.int32], ticker: NDArray[np.int32], steps: int) -> NDArray[np.int32]:
         """Return the positions in `X` of the `steps` rows before each row, the oldest first.
 
         Where there are fewer, the oldest stands for those before it; where there are none, every position is -1.
 
         Returns
         -------
-        int (n, steps)
+        int32 (n, steps)
 
         Examples
         --------
@@ -51,14 +51,14 @@ class Past:
         >>> past.before(np.int32([3, 9, 1]), np.int32([0, 0, 0]), 2).tolist()
         [[0, 2], [2, 3], [-1, -1]]
         """
-        order = np.lexsort((self.session, self.ticker))
+        order = np.lexsort((self.session, self.ticker)).astype(np.int32)
         keys = _keys(self.session[order], self.ticker[order])
         end = np.searchsorted(keys, _keys(session, ticker))
         first = np.searchsorted(keys, ticker.astype(np.int64) * APART - APART // 2)
         place = np.maximum(end[:, None] - np.arange(steps, 0, -1), first[:, None])
         lone = first == end
         place[lone] = 0
-        at = order[place] if len(order) else place
+        at: NDArray[np.int32] = order[place] if len(order) else place.astype(np.int32)
         at[lone] = -1
         return at
 

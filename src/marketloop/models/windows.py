@@ -66,13 +66,13 @@ class Windows:
     Parameters
     ----------
     rows : Matrix
-    at : int (n, steps)
+    at : int32 (n, steps)
         Positions in ``rows.past``, -1 where a row has no past and stands for it itself.
     scale : Scale
     """
 
     rows: Matrix
-    at: NDArray[np.intp]
+    at: NDArray[np.int32]
     scale: Scale
 
     @classmethod
