@@ -38,7 +38,8 @@ class Scale:
         """Return `X` in standard deviations from the mean, -5..5; 0 where nothing is known."""
         with np.errstate(over="ignore", invalid="ignore"):
             levels = (X - self.centre) / self.spread
-        return np.clip(np.nan_to_num(levels, nan=0.0, posinf=CLIP, neginf=-CLIP), -CLIP, CLIP)
+        out: Array32 = np.clip(np.nan_to_num(levels, nan=0.0, posinf=CLIP, neginf=-CLIP), -CLIP, CLIP)
+        return out
 
     def document(self) -> dict[str, list[float]]:
         """Return plain numbers that read back to the last bit."""
