@@ -9,7 +9,7 @@ export DO_NOT_TRACK = 1
 export MLFLOW_DISABLE_TELEMETRY = true
 export OMP_WAIT_POLICY = passive
 
-.PHONY: setup lock fmt check test stories docs demo honesty bench ci clean
+.PHONY: setup setup-lstm lock fmt check test stories docs demo honesty bench ci clean
 
 setup: $(STAMP)
 
@@ -21,9 +21,14 @@ $(STAMP): $(LOCKS)
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
+setup-lstm: setup ## what the recipe lstm learns with (85 MB to fetch, 360 MB on disk)
+	$(BIN)/uv pip install --python $(BIN)/python --quiet --require-hashes -r requirements/lstm.txt
+
 lock: ## resolve the newest allowed versions into requirements/lock.txt (hashes, no addresses)
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
 		--upgrade --group dev pyproject.toml -o requirements/lock.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
+		--upgrade --constraint requirements/lock.txt requirements/lstm.in -o requirements/lstm.txt
 
 fmt: setup
 	$(BIN)/ruff check --fix --quiet .

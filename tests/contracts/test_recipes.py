@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from tests.evaluation.builders import small_market
+from tests.extras import recipes_named
 
 from marketloop.core.catalog import Learner, Recipe
 from marketloop.core.errors import FailedError, RefusedError, UsageError
@@ -25,11 +26,12 @@ QUICK: Mapping[str, Mapping[str, Any]] = {
     "xgboost_regularised": {"n_estimators": 25, "early_stopping_rounds": 5},
     "random_forest": {"n_estimators": 15},
     "gradient_boosting": {"n_estimators": 15, "early_stopping_rounds": 5},
+    "lstm": {"steps": 4, "hidden": 6, "epochs": 8, "batch_rows": 64, "learning_rate": 0.02},
     "ensemble": {"max_trees": 12},
     "stacking": {"max_trees": 12, "folds": 2},
 }
 CLASSES = ("SELL", "HOLD", "BUY")
-every_recipe = pytest.mark.parametrize("name", sorted(RECIPES))
+every_recipe = pytest.mark.parametrize("name", recipes_named(sorted(RECIPES)))
 every_label = pytest.mark.parametrize("kind", ["classes", "values"])
 Array = NDArray[np.float64]
 
@@ -44,6 +46,13 @@ def labelled(matrix: Matrix, kind: str) -> Matrix:
     if kind == "classes":
         return matrix
     return replace(matrix, label=(matrix.target * 0.1 + 0.01).astype(np.float32), classes=())
+
+
+def with_features(matrix: Matrix, change: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> Matrix:
+    """Rows with other features, now and in their past."""
+    assert matrix.past is not None
+    past = replace(matrix.past, X=change(matrix.past.X))
+    return replace(matrix, X=change(matrix.X), past=past)
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +105,8 @@ def score(output: Array) -> Array:
 
 
 def test_recipes_are_discovered_and_families_name_existing_ones() -> None:
-    assert len(RECIPES) == len(builtin_recipes()) >= 9
-    assert {"rank_ridge", "small_trees", "lightgbm", "xgboost", "random_forest", "ensemble"} <= set(RECIPES)
+    assert len(RECIPES) == len(builtin_recipes()) >= 10
+    assert {"rank_ridge", "small_trees", "lightgbm", "xgboost", "random_forest", "ensemble", "lstm"} <= set(RECIPES)
     assert len(builtin_families()) >= 5
     for family in builtin_families():
         assert family.recipes
@@ -256,12 +265,14 @@ def test_recipe_takes_any_number_of_classes_or_says_that_it_cannot(name: str, tr
 def test_recipe_lives_with_a_feature_that_is_absent_or_constant(
     name: str, kind: str, value: float, train: Matrix, rows: Matrix
 ) -> None:
+    def still(X: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.where(np.arange(X.shape[1]) == 2, np.float32(value), X)
+
     def flat(matrix: Matrix) -> Matrix:
-        X, ranks = matrix.X.copy(), None if matrix.ranks is None else matrix.ranks.copy()
-        X[:, 2] = value
+        ranks = None if matrix.ranks is None else matrix.ranks.copy()
         if ranks is not None:
             ranks[:, 2] = 0.0
-        return replace(matrix, X=X, ranks=ranks)
+        return replace(with_features(matrix, still), ranks=ranks)
 
     learner = build(name).fit(flat(labelled(train, kind)))
     assert_sound(learner.predict(flat(rows)), rows, kind)
@@ -272,7 +283,7 @@ def test_recipe_lives_with_a_feature_that_is_absent_or_constant(
 @every_recipe
 def test_recipe_lives_with_nothing_but_constant_features(name: str, kind: str, train: Matrix, rows: Matrix) -> None:
     def flat(matrix: Matrix) -> Matrix:
-        return replace(matrix, X=np.ones_like(matrix.X), ranks=np.zeros_like(matrix.X))
+        return replace(with_features(matrix, np.ones_like), ranks=np.zeros_like(matrix.X))
 
     learner = build(name).fit(flat(labelled(train, kind)))
     output = learner.predict(flat(rows))
@@ -315,11 +326,11 @@ def test_recipe_tolerates_missing_values_in_training_and_in_prediction(
     rng = np.random.default_rng(0)
 
     def holed(matrix: Matrix) -> Matrix:
-        return replace(matrix, X=np.where(rng.random(matrix.X.shape) < 0.4, np.nan, matrix.X).astype(np.float32))
+        return with_features(matrix, lambda X: np.where(rng.random(X.shape) < 0.4, np.nan, X).astype(np.float32))
 
     learner = build(name).fit(holed(labelled(train, kind)))
     assert_sound(learner.predict(holed(rows)), rows, kind)
-    assert_sound(learner.predict(replace(rows, X=np.full_like(rows.X, np.nan))), rows, kind)
+    assert_sound(learner.predict(with_features(rows, lambda X: np.full_like(X, np.nan))), rows, kind)
 
 
 @every_label
@@ -327,8 +338,11 @@ def test_recipe_tolerates_missing_values_in_training_and_in_prediction(
 def test_recipe_stays_finite_far_outside_what_it_learned_from(
     name: str, kind: str, fitted: Learner, rows: Matrix
 ) -> None:
-    for size in (1e6, 1e30):
-        assert_sound(fitted.predict(replace(rows, X=(rows.X * np.float32(size)))), rows, kind)
+    for far in (
+        with_features(rows, lambda X: X * np.float32(1e6)),
+        with_features(rows, lambda X: X * np.float32(1e30)),
+    ):
+        assert_sound(fitted.predict(far), rows, kind)
 
 
 @every_label

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from marketloop.core.values import Matrix, Sessions
-from marketloop.dataset import LabelSpec, assemble, with_ranks
+from marketloop.dataset import LabelSpec, assemble, with_past, with_ranks
 from marketloop.evaluation.rank_ic import SessionSeries
 from marketloop.labels import UNKNOWN, Panel, build_panel
 
@@ -65,7 +65,7 @@ class SmallMarket:
             column = pl.Series(values.T.ravel()[np.isfinite(self.close[:until]).T.ravel()])
             frame = frame.with_columns(column.fill_nan(None).cast(pl.Float32).alias(f"f{j}"))
         made = assemble(frame, frame, self.panel(until), calendar(), label=label or LabelSpec(5, 0.02), warmup=warmup)
-        return with_ranks(made)
+        return with_past(with_ranks(made))
 
 
 def small_market(

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.extras import recipes_named
 
 from marketloop.core.values import Matrix
-from marketloop.dataset import with_ranks
+from marketloop.dataset import with_past, with_ranks
 from marketloop.evaluation.importance import Importance, importance_of
 from marketloop.models import builtin_families, builtin_recipes
 from marketloop.models.ridge import RankRidge
@@ -39,10 +40,10 @@ def market_of_one_signal() -> Matrix:
         missing_rows=np.full(SESSIONS, TICKERS, np.int32),
         classes=("SELL", "HOLD", "BUY"),
     )
-    return with_ranks(blank)
+    return with_past(with_ranks(blank))
 
 
-EXPLAINING = [recipe.name for recipe in builtin_recipes() if recipe.name not in {"ensemble", "stacking"}]
+EXPLAINING = recipes_named(r.name for r in builtin_recipes() if r.name not in {"ensemble", "stacking"})
 
 
 @pytest.fixture(scope="module", params=EXPLAINING)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.extras import LSTM, recipes_named
 
 from marketloop.core.errors import RefusedError, UsageError
 from marketloop.loop.house import House, open_house
@@ -18,6 +19,7 @@ from marketloop.runtime.project import create_project
 from marketloop.runtime.template import record_settings
 
 FAMILY = "price_predictor"
+SHORT = {"steps": 5, "hidden": 4, "epochs": 2, "epoch_rows": 2000}
 MARKET = {"tickers": 12, "sessions": 620, "seed": 3, "start": "2013-01-02"}
 PLUGIN = '''
 """A plugin."""
@@ -64,6 +66,7 @@ def versions(root: Path) -> dict[str, int]:
                 ("trees", Choices(recipes=("xgboost",), params={"n_estimators": 20, "max_depth": 3})),
                 ("leaves", Choices(recipes=("lightgbm",), params={"n_estimators": 20})),
                 ("forest", Choices(recipes=("random_forest",), params={"n_estimators": 20})),
+                *([("lstm", Choices(recipes=("lstm",), params=SHORT))] if LSTM else []),
                 ("sample", Choices(recipes=("rank_ridge",), sample_size=0.5, target_days=10, threshold=0.03)),
             )
         }
@@ -71,14 +74,14 @@ def versions(root: Path) -> dict[str, int]:
     return made
 
 
-@pytest.mark.parametrize("name", ["ridge", "trees", "leaves", "forest", "sample"])
+@pytest.mark.parametrize("name", recipes_named(["ridge", "trees", "leaves", "forest", "lstm", "sample"]))
 def test_version_is_made_again_after_more_bars_have_come(house: House, versions: dict[str, int], name: str) -> None:
     done = rebuild(house, FAMILY, versions[name])
     assert done.agrees
     assert done.difference <= AGREEMENT
     assert done.compared == 12
     assert int(done.manifest["data_version"]) < int(house.store.version or 0)
-    if name in {"ridge", "sample"}:
+    if name in {"ridge", "lstm", "sample"}:
         assert done.identical
         assert done.document()["explanation"] == "every file has the recorded hash"
 

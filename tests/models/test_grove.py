@@ -17,9 +17,10 @@ from tests.evaluation.builders import small_market
 
 from marketloop.core.errors import FailedError
 from marketloop.core.values import Matrix
+from marketloop.models.arrays import TRUSTED, pack, unpack
 from marketloop.models.defaults import DEFAULTS
 from marketloop.models.grove import Grove
-from marketloop.models.trees import TRUSTED, Trees, pack, unpack
+from marketloop.models.trees import Trees
 
 
 def learner(kind: str, *, threads: int = 1, **changes: Any) -> Grove:

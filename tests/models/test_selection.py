@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.extras import recipes_named
 
 from marketloop.core.catalog import Recipe
 from marketloop.core.errors import UsageError
 from marketloop.core.values import Matrix
+from marketloop.dataset import with_past
 from marketloop.models import builtin_recipes, checked_parameters
 from marketloop.models.selection import SELECTIONS, choose_features
 
@@ -44,7 +46,7 @@ def rows_of(sessions: int = 60, tickers: int = 20) -> Matrix:
 
 
 def few_trees(recipe: Recipe) -> dict[str, Any]:
-    few = {"n_estimators": 5, "max_trees": 5, "early_stopping_rounds": 0, "folds": 1}
+    few = {"n_estimators": 5, "max_trees": 5, "early_stopping_rounds": 0, "folds": 1, "epochs": 2}
     return {name: value for name, value in few.items() if name in recipe.defaults}
 
 
@@ -67,7 +69,7 @@ def test_correlation_drops_the_later_twin_and_what_never_moves() -> None:
     assert set(NAMES) - set(kept) == {"twin_of_signal", "constant"}
 
 
-@pytest.mark.parametrize("name", [recipe.name for recipe in builtin_recipes()])
+@pytest.mark.parametrize("name", recipes_named(recipe.name for recipe in builtin_recipes()))
 @pytest.mark.parametrize("method", SELECTIONS)
 def test_selection_fitted_in_a_fold_does_not_know_what_comes_after(name: str, method: str) -> None:
     recipe = next(r for r in builtin_recipes() if r.name == name)
@@ -77,7 +79,7 @@ def test_selection_fitted_in_a_fold_does_not_know_what_comes_after(name: str, me
     X = rows.X.copy()
     X[late] = np.random.default_rng(1).normal(size=X[late].shape) * 100
     other = replace(rows, X=X)
-    before = [r.take(r.known_on < 40) for r in (rows, other)]
+    before = [with_past(r).take(r.known_on < 40) for r in (rows, other)]
     here, there = (recipe.build(params, 0, 1).fit(train) for train in before)
     assert here.parts() == there.parts()
 
@@ -98,11 +100,11 @@ def test_selection_on_the_full_sample_is_caught_by_comparing_with_the_fold(metho
     assert inside != outside
 
 
-@pytest.mark.parametrize("name", [recipe.name for recipe in builtin_recipes()])
+@pytest.mark.parametrize("name", recipes_named(recipe.name for recipe in builtin_recipes()))
 def test_selecting_learner_reads_back_from_its_parts(name: str) -> None:
     recipe = next(r for r in builtin_recipes() if r.name == name)
     params = checked_parameters(recipe, {"select": "kbest", "select_k": 2, **few_trees(recipe)})
-    rows = rows_of()
+    rows = with_past(rows_of())
     learner = recipe.build(params, 0, 1).fit(rows)
     again = recipe.from_parts(learner.parts())
     assert np.array_equal(again.predict(rows), learner.predict(rows))

@@ -19,7 +19,7 @@ from marketloop.core.values import Matrix, StrategyConfig
 from marketloop.data.calendar import load_closes
 from marketloop.data.context import build_context
 from marketloop.data.synthetic import Market, MarketSpec, simulate
-from marketloop.dataset import assemble, with_ranks
+from marketloop.dataset import assemble, with_past, with_ranks
 from marketloop.evaluation.gate import Evidence, Slot, examine
 from marketloop.evaluation.intervals import ewc_interval
 from marketloop.evaluation.rank_ic import spearman_rows
@@ -130,7 +130,7 @@ def _prepare(house: House, recipe: StreamSpec, market: Market) -> tuple[Matrix, 
         label=recipe.label,
         warmup=max(feature.lookback for feature in features),
     )
-    return with_ranks(matrix), panel
+    return with_past(with_ranks(matrix)), panel
 
 
 def _true_rank_ic(market: Market, stream: Stream, panel: Panel, horizon: int) -> float:

@@ -199,6 +199,8 @@ class Recipe:
         Inverse of ``Learner.parts``.
     needs_ranks : bool
         Whether the learner reads ``Matrix.ranks``.
+    needs_past : bool
+        Whether the learner reads ``Matrix.past``, the earlier rows of the same ticker.
     grid : tuple of mappings
         Settings that inner purged validation chooses among; ``({},)`` leaves nothing to choose.
     space : tuple of Dimension
@@ -213,6 +215,7 @@ class Recipe:
     grid: tuple[Params, ...] = field(default=({},))
     description: str = ""
     space: tuple[Dimension, ...] = ()
+    needs_past: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from marketloop.core.errors import RefusedError, UsageError
+from marketloop.core.past import Past
 from marketloop.core.strategy import StrategyConfig
 
 __all__ = ["BoolArray", "Context", "FloatArray", "IntArray", "Matrix", "Sessions", "StrategyConfig"]
@@ -123,6 +124,8 @@ class Matrix:
     empty : names
         Features of the set that nothing feeds; they have no column, and `select` gives NaN for them.
     classes : names of the label's classes in order of their codes, or empty where the label is a value
+    past : Past, optional
+        Where each row finds the rows before it; shared, not copied, by what `take` and `select` return.
     """
 
     X: NDArray[np.float32]
@@ -141,6 +144,7 @@ class Matrix:
     ranks: NDArray[np.float32] | None = None
     empty: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    past: Past | None = None
 
     def __len__(self) -> int:
         return len(self.session)
@@ -168,6 +172,7 @@ class Matrix:
             ranks=None if self.ranks is None else _rows(self.ranks, rows),
             empty=self.empty,
             classes=self.classes,
+            past=self.past,
         )
 
     def select(self, names: Sequence[str]) -> Matrix:
@@ -188,6 +193,7 @@ class Matrix:
             missing=np.where(at >= 0, _columns(self.missing, at, 0.0), rows),
             ranks=None if self.ranks is None else _columns(self.ranks, at, 0.0),
             empty=tuple(name for name in self.empty if name not in names),
+            past=None if self.past is None else self.past.select(at),
         )
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from marketloop.core.catalog import Learner, Recipe
 from marketloop.core.errors import UsageError
+from marketloop.core.past import Past
 from marketloop.core.values import Matrix
 
 __all__ = ["Duplicate", "Suspicion", "check_duplicates", "check_learner", "check_pipeline"]
@@ -273,6 +274,7 @@ def _poison(whole: Matrix) -> Matrix:
         missing=np.zeros((len(sessions), len(whole.names)), dtype=np.float32),
         missing_sessions=sessions.astype(np.int32),
         missing_rows=counts.astype(np.int32),
+        past=None if whole.past is None else Past(rows["X"], rows["session"], rows["ticker"]),
     )
 
 
@@ -291,15 +293,23 @@ def _altered(matrix: Matrix, cut: int, seed: int) -> Matrix:
     other = _relabelled(matrix)
     label, target = matrix.label.copy(), matrix.target.copy()
     label[open_], target[open_] = other.label[open_], other.target[open_]
-    X = matrix.X.copy()
-    if len(later):
-        mixed = X[rng.permutation(later)]
-        X[later] = mixed * np.asarray(rng.uniform(1.2, 2.5, X.shape[1]), dtype=np.float32)
+    X = _mixed(matrix.X, later, rng)
     ranks = matrix.ranks
     if ranks is not None and len(later):
         ranks = ranks.copy()
         ranks[later] = ranks[rng.permutation(later)]
-    return replace(matrix, X=X, label=label, target=target, ranks=ranks)
+    past = matrix.past
+    if past is not None:
+        past = replace(past, X=_mixed(past.X, np.flatnonzero(past.session > cut), rng))
+    return replace(matrix, X=X, label=label, target=target, ranks=ranks, past=past)
+
+
+def _mixed(X: NDArray[np.float32], later: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Let the rows `later` trade places and stretch each of their features."""
+    X = X.copy()
+    if len(later):
+        X[later] = X[rng.permutation(later)] * np.asarray(rng.uniform(1.2, 2.5, X.shape[1]), dtype=np.float32)
+    return X
 
 
 def _truncated(matrix: Matrix, cut: int) -> Matrix:
@@ -317,7 +327,8 @@ def _truncated(matrix: Matrix, cut: int) -> Matrix:
 
 def _detached(matrix: Matrix) -> Matrix:
     """Return the same rows in memory of their own, with nothing around them."""
-    return replace(matrix, **{name: getattr(matrix, name).copy() for name in _row_fields(matrix)})
+    past = None if matrix.past is None else matrix.past.around(matrix.session, matrix.ticker)
+    return replace(matrix, past=past, **{name: getattr(matrix, name).copy() for name in _row_fields(matrix)})
 
 
 def _row_fields(matrix: Matrix) -> list[str]:

@@ -229,6 +229,7 @@ def _importance(made: Made) -> dict[str, Any] | None:
     names, contender = made.fitted.block.features, made.fitted.contender
     learner = contender.build(made.spec.seed, made.spec.threads).fit(train.select(names))
     rows = matrix.take(np.isin(matrix.session, sessions[:: IMPORTANCE_STEP[family.unit]])).select(names)
+    rows = rows if contender.recipe.needs_past else replace(rows, past=None)
     seed = made.spec.seed
     return importance_of(learner, rows, score=family.score, statistic=family.statistic, seed=seed).document()
 

@@ -16,7 +16,7 @@ from marketloop.core.catalog import Family, Feature
 from marketloop.core.errors import MarketLoopError, UsageError, unknown_name
 from marketloop.core.values import Context, Matrix, Sessions
 from marketloop.data.framecache import FrameCache
-from marketloop.dataset import LabelSpec, assemble
+from marketloop.dataset import LabelSpec, assemble, with_past
 from marketloop.evaluation.nomination import Contender
 from marketloop.evaluation.stream import StreamSpec
 from marketloop.features import (
@@ -172,7 +172,7 @@ def prepare(house: House, spec: StreamSpec, *, sample_size: float = 1.0) -> Prep
         fingerprint=key,
     )
     unfed = tuple(name for name in matrix.names if raw[name].null_count() == len(raw))
-    matrix = replace(matrix.select([name for name in matrix.names if name not in unfed]), empty=unfed)
+    matrix = with_past(replace(matrix.select([name for name in matrix.names if name not in unfed]), empty=unfed))
     return Prepared(
         data_version=str(version),
         bars=bars,

@@ -120,6 +120,8 @@ def plan_study(
     check_enough(prepared.matrix, spec)
     aim = objective_of(spec.family, objective, tickers=len(prepared.panel.tickers))
     matrix = with_ranks(prepared.matrix) if recipe.needs_ranks else prepared.matrix
+    if not recipe.needs_past:  # the rows travel to other processes: no more of them than are read
+        matrix = replace(matrix, past=None)
     matrix = matrix.take(np.isfinite(matrix.label))
     folds = trial_folds(matrix, spec, before=prepared.panel.last + 1)
     if not folds:

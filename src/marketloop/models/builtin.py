@@ -23,6 +23,8 @@ Kind = tuple[Make, Callable[[Parts], Learner]]
 """How to make a learner, and how to read one."""
 CALIBRATED = "calibration.json"
 """The part that tells a calibrated learner from a plain one."""
+EXTRA = ("jax", "jaxlib", "optax")
+"""What the extra ``lstm`` installs."""
 
 
 def builtin_recipes() -> tuple[Recipe, ...]:
@@ -46,6 +48,12 @@ def builtin_recipes() -> tuple[Recipe, ...]:
         _recipe("xgboost_regularised", _XGBOOST, "500 trees of depth 5, each on 70 % of rows and features"),
         _recipe("random_forest", _SKLEARN, "100 shallow trees of large leaves, each on a quarter of the rows"),
         _recipe("gradient_boosting", _SKLEARN, "200 trees of 15 leaves by histogram, stopped early on a purged tail"),
+        _recipe(
+            "lstm",
+            _LSTM,
+            "a small LSTM over the last 20 rows of each ticker (extra lstm)",
+            needs_past=True,
+        ),
         _recipe("ensemble", _ENSEMBLE, f"weighted vote of {', '.join(VOTES)}, 2 : 1 : 1 : 1.5"),
         _recipe("stacking", _ENSEMBLE, "the same four, pooled by weights learned on folds they have not seen"),
     )
@@ -57,6 +65,7 @@ def _recipe(
     description: str,
     *,
     needs_ranks: bool = False,
+    needs_past: bool = False,
     grid: tuple[Params, ...] = ({},),
 ) -> Recipe:
     return Recipe(
@@ -65,6 +74,7 @@ def _recipe(
         defaults=DEFAULTS[name],
         from_parts=partial(_read, kind[1]),
         needs_ranks=needs_ranks,
+        needs_past=needs_past,
         grid=grid,
         description=description,
         space=SPACES.get(name, ()),
@@ -112,6 +122,25 @@ def _grove(name: str, params: Params, seed: int, threads: int) -> Learner:
     return learner
 
 
+def _lstm(name: str, params: Params, seed: int, threads: int) -> Learner:
+    del name, threads  # one thread, so that the weights never depend on how many there are
+    learner: Learner = _door("lstm").Lstm(params=dict(params), seed=seed, descend=_descend)
+    return learner
+
+
+def _descend(*args: Any, **settings: Any) -> Any:
+    """Open the door of the extra when something is learned; who only answers never comes here."""
+    try:
+        return _door("descent").descend(*args, **settings)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in EXTRA:
+            raise
+        raise UsageError(
+            f"the recipe lstm learns with JAX and optax, and {error.name} is not installed: "
+            "pip install 'marketloop[lstm]', or choose another recipe"
+        ) from error
+
+
 def _ensemble(name: str, params: Params, seed: int, threads: int) -> Learner:
     weights = {voter: float(params.get(voter, 1.0)) for voter in VOTES}
     if not any(weights.values()):
@@ -145,6 +174,11 @@ def _read_grove(parts: Parts) -> Learner:
     return learner
 
 
+def _read_lstm(parts: Parts) -> Learner:
+    learner: Learner = _door("lstm").Lstm.from_parts(parts)
+    return learner
+
+
 def _read_ensemble(parts: Parts) -> Learner:
     readers = {recipe.name: recipe.from_parts for recipe in builtin_recipes() if recipe.name in VOTES}
     learner: Learner = _door("ensemble").read_ensemble(parts, readers)
@@ -155,6 +189,7 @@ _RIDGE: Kind = (_ridge, RankRidge.from_parts)
 _XGBOOST: Kind = (_boosted, _read_boosted)
 _LIGHTGBM: Kind = (_leafwise, _read_leafwise)
 _SKLEARN: Kind = (_grove, _read_grove)
+_LSTM: Kind = (_lstm, _read_lstm)
 _ENSEMBLE: Kind = (_ensemble, _read_ensemble)
 
 

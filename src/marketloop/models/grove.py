@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from marketloop.core.errors import FailedError, UsageError
 from marketloop.core.values import Matrix
+from marketloop.models.arrays import pack, unpack
 from marketloop.models.grown import GROW, Grown, finite
-from marketloop.models.trees import Trees, pack, unpack
+from marketloop.models.trees import Trees
 
 __all__ = ["Grove"]
 

@@ -50,5 +50,11 @@ SPACES: Final[Mapping[str, tuple[Dimension, ...]]] = {
         Dimension("l2_regularization", 0.01, 100.0, log=True),
         Dimension("max_features", 0.6, 1.0),
     ),
+    "lstm": (
+        Dimension("steps", 5, 60, "int", log=True),
+        Dimension("hidden", 4, 64, "int", log=True),
+        Dimension("learning_rate", 0.0005, 0.05, log=True),
+        Dimension("weight_decay", 0.0001, 1.0, log=True),
+    ),
     "stacking": (Dimension("shrink", 0.001, 1.0, log=True),),
 }

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import io
-import json
-import re
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import skops.io
 from numpy.typing import NDArray
 from sklearn.tree._tree import NODE_DTYPE, Tree
 
-__all__ = ["TRUSTED", "Trees", "pack", "unpack"]
+__all__ = ["Trees"]
 
 Array = NDArray[np.float64]
-TRUSTED: tuple[str, ...] = ()
-"""Types that a file may hold beyond the plain ones skops trusts by itself: none, a file holds arrays by name."""
 KINDS: Mapping[str, str] = {
     "left": "i4",
     "right": "i4",
@@ -143,35 +136,3 @@ class Trees:
             values = np.ascontiguousarray(self.value[own, None, :], dtype=np.float64)
             tree.__setstate__({"max_depth": 0, "node_count": int(size), "nodes": nodes, "values": values})
             yield tree
-
-
-def pack(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Return a skops file of named arrays; the same arrays make the same bytes.
-
-    skops writes addresses of memory and the time of day: both are replaced here.
-    """
-    found: dict[str, str] = {}
-    with zipfile.ZipFile(io.BytesIO(skops.io.dumps(dict(arrays)))) as written:
-        content = {name: written.read(name) for name in written.namelist()}
-    schema = content.pop("schema.json").decode()
-    numbered = re.sub(r'("__id__": |"file": ")(\d+)', lambda m: m[1] + found.setdefault(m[2], str(len(found))), schema)
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as file:
-        for name in sorted(content, key=lambda name: int(found[name.removesuffix(".npy")])):
-            file.writestr(_plain(f"{found[name.removesuffix('.npy')]}.npy"), content[name])
-        file.writestr(_plain("schema.json"), json.dumps(json.loads(numbered)))
-    return out.getvalue()
-
-
-def unpack(content: bytes) -> dict[str, NDArray[Any]]:
-    """Return the named arrays of a skops file that holds nothing else; anything else raises `ValueError`."""
-    arrays = skops.io.loads(content, trusted=list(TRUSTED))
-    if not isinstance(arrays, dict) or not all(isinstance(values, np.ndarray) for values in arrays.values()):
-        raise ValueError("the file does not hold named arrays")
-    return arrays
-
-
-def _plain(name: str) -> zipfile.ZipInfo:
-    info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-    info.compress_type = zipfile.ZIP_DEFLATED
-    return info

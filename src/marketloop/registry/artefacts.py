@@ -37,10 +37,12 @@ REQUIRED: Final = ("data_version", "features", "recipe", "seed", "threads")
 
 _OWN: Final = ("config_key", "created_at", "family", "files", "format", "libraries", "python", "version")
 _LIBRARIES: Final = (
+    "jax",
     "lightgbm",
     "marketloop",
     "numpy",
     "onnx",
+    "optax",
     "polars",
     "polars-talib",
     "scikit-learn",
