@@ -19,6 +19,7 @@ from marketloop.runtime.redact import redact_text
 __all__ = [
     "append_only",
     "begin",
+    "create_no_more",
     "create_schema",
     "insert_new",
     "open_engine",
@@ -94,6 +95,18 @@ def open_engine(url: URL, *, schema: str, durability: Durability, timeout_s: flo
             "[state] url names PostgreSQL but its driver psycopg is not installed: pip install 'marketloop[postgres]'"
         ) from error
     return engine.execution_options(schema_translate_map={None: schema}, schema=schema)
+
+
+def create_no_more(engine: Engine, url: URL) -> None:
+    """Let no further connection of `engine` create a SQLite file: one that was taken away is not begun anew, empty."""
+    path = sqlite_path(url)
+    if path is None:
+        return
+
+    @event.listens_for(engine, "do_connect")
+    def _on_opening(*_: object) -> None:
+        if not path.exists():
+            raise sqlite3.OperationalError(f"unable to open database file: {path.name} is gone")
 
 
 def begin(db: Connection, *, write: bool) -> None:

@@ -59,8 +59,7 @@ class Wanted(BaseModel):
 async def predict(request: Request, ticker: Ticker, family: FamilyName = None, config: ConfigKey = None) -> Response:
     """Return the class most likely for the next sessions, its probability, and the signal that follows from them."""
     board, fallback = board_of(premises_of(request), family, config)
-    bodies = board.fallback_bodies if fallback else board.bodies
-    body = bodies.get(ticker) or bodies.get(ticker.upper())
+    body = board.body(ticker, fallback=fallback) or board.body(ticker.upper(), fallback=fallback)
     if body is None:
         raise ProblemError(404, unknown_ticker(board, ticker))
     return Response(body, media_type=JSON)
