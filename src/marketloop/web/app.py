@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
 from importlib import metadata
 
 from fastapi import FastAPI
@@ -15,6 +16,7 @@ from marketloop.web.door import Door, Rules
 from marketloop.web.figures import Served
 from marketloop.web.premises import Premises
 from marketloop.web.problems import Problem, add_problem_handlers, described
+from marketloop.web.shortcut import Shortcut
 
 __all__ = ["build_app", "look"]
 
@@ -66,6 +68,7 @@ def build_app(premises: Premises, rules: Rules) -> FastAPI:
         app.include_router(part.router)
     add_problem_handlers(app)
     _describe(app)
+    app.add_middleware(Shortcut, body_of=partial(predictions.body_of, premises), route=predictions.route())
     app.add_middleware(Door, rules=rules, meters=premises.meters)
     return app
 
