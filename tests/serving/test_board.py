@@ -114,7 +114,8 @@ def test_called_stale_changes_nothing_else() -> None:
     stale = called_stale(made)
     for name in NAMES:
         assert json.loads(written(stale, name)) == {**made.answers[name], "stale": True}
-        assert json.loads(written(stale, name, fallback=True)) == {**made.answers[name], "stale": True, "fallback": True}
+        other = {**made.answers[name], "stale": True, "fallback": True}
+        assert json.loads(written(stale, name, fallback=True)) == other
     assert (made.ranking()["stale"], stale.ranking()["stale"]) == (False, True)
 
 

@@ -188,7 +188,6 @@ class Board:
         }
 
 
-
 def build_board(
     champion: Champion,
     own: Iterable[Prediction],
