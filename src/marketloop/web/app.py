@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from importlib import metadata
 
 from fastapi import FastAPI
 
 from marketloop.runtime.logging import get_logger
-from marketloop.web import events, health, model, predictions, reference, retraining
+from marketloop.web import events, health, model, predictions, reference, reports, retraining
 from marketloop.web.door import Door, Rules
 from marketloop.web.figures import Served
 from marketloop.web.premises import Premises
@@ -43,15 +44,18 @@ def build_app(premises: Premises, rules: Rules) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await asyncio.to_thread(look, premises)
-        looking = asyncio.create_task(_keep_looking(premises))
-        try:
-            yield
-        finally:
-            looking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await looking
-            premises.desk.close()
+        # A thread of its own: a database that keeps others waiting may not keep the looks waiting with them.
+        with ThreadPoolExecutor(1, thread_name_prefix="look") as eyes:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(eyes, look, premises)
+            looking = asyncio.create_task(_keep_looking(premises, eyes))
+            try:
+                yield
+            finally:
+                looking.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await looking
+        premises.desk.close()
 
     app = FastAPI(
         title="MarketLoop",
@@ -63,8 +67,9 @@ def build_app(premises: Premises, rules: Rules) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.premises = premises
+    app.state.session_of = lambda _: None  # pages that know sessions put a function here: request -> Visitor or None
     premises.meters.watch(Served(premises.desk, premises.clock))
-    for part in (predictions, retraining, model, events, health, reference):
+    for part in (predictions, retraining, model, events, reports, health, reference):
         app.include_router(part.router)
     add_problem_handlers(app)
     _describe(app)
@@ -73,10 +78,11 @@ def build_app(premises: Premises, rules: Rules) -> FastAPI:
     return app
 
 
-async def _keep_looking(premises: Premises) -> None:
+async def _keep_looking(premises: Premises, eyes: Executor) -> None:
+    loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(BETWEEN_LOOKS_S)
-        await asyncio.to_thread(look, premises)
+        await loop.run_in_executor(eyes, look, premises)
 
 
 def look(premises: Premises) -> None:

@@ -38,11 +38,15 @@ METHODS: Final = frozenset({"GET", "HEAD", *UNSAFE})
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who asks: the name of the key and its role."""
+    """Who asks: the name of the key and its role.
+
+    `is_known` is false for somebody who looks at a page without a key: what the page shows is for its session to say.
+    """
 
     name: str
     role: str
     client: str
+    is_known: bool = True
 
 
 class Refusal(NamedTuple):
@@ -187,7 +191,7 @@ class Door:
             return Visitor(owner.name, owner.role, owner.id)
         # Pages look at their own session; a wrong key is never taken for none.
         page = given is None and not scope["path"].startswith(("/api/", "/metrics"))
-        return Visitor("a visitor", "read", address) if page else None
+        return Visitor("a visitor", "read", address, is_known=False) if page else None
 
     def _hurried(self, scope: Scope, visitor: Visitor) -> Refusal | None:
         asks = scope["method"] in UNSAFE and scope["path"] != "/api/predict"
@@ -232,7 +236,7 @@ class Door:
 
 def visitor_of(scope: Scope) -> Visitor:
     """Return who asks; the door has let them in."""
-    visitor: Visitor = scope.get("marketloop.visitor") or Visitor("a visitor", "read", "?")
+    visitor: Visitor = scope.get("marketloop.visitor") or Visitor("a visitor", "read", "?", is_known=False)
     return visitor
 
 

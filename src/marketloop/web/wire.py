@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from asyncio import TimerHandle, Transport
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from marketloop.web.problems import MEDIA_TYPE, problem
 
 __all__ = ["Bounds", "Wire"]
+
+LINGER_S: Final = 1.0
+"""Seconds in which a client that is refused may go on sending: closed earlier, it would not hear why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class Wire(HttpToolsProtocol):
         self.bounds = bounds or Bounds()
         self._late: TimerHandle | None = None
         self._stalled: TimerHandle | None = None
-        self._is_whole = self._is_headed = False
+        self._is_whole = self._is_headed = self._is_refused = False
         self._head_bytes = 0
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
@@ -65,7 +68,7 @@ class Wire(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, and begin or end to wait for the rest."""
-        if self.transport.is_closing():
+        if self._is_refused or self.transport.is_closing():
             return
         super().data_received(data)
         if self._is_whole:
@@ -78,7 +81,7 @@ class Wire(HttpToolsProtocol):
             if self._head_bytes > self.bounds.head_bytes:
                 self._refuse(431, f"more than {self.bounds.head_bytes:,} bytes of headers: send fewer or shorter ones")
                 return
-        if self._late is None and not self.transport.is_closing():
+        if self._late is None and not (self._is_refused or self.transport.is_closing()):
             self._late = self.loop.call_later(self.bounds.patience_s, self._give_up)
 
     def on_message_begin(self) -> None:
@@ -129,9 +132,18 @@ class Wire(HttpToolsProtocol):
             self._refuse(408, f"no whole request came within {self.bounds.patience_s:g} s")
 
     def _refuse(self, status: int, detail: str) -> None:
-        if self.transport.is_closing():
+        if self._is_refused or self.transport.is_closing():
             return
+        self._is_refused = True
+        if self.cycle is not None and not self.cycle.response_complete:  # what was asked before is answered no more
+            self.cycle.disconnected = True
+            if self.cycle.response_started:
+                self.transport.abort()
+                return
         body = bytes(problem(status, detail).body)
         head = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n"
         self.transport.write(STATUS_LINE[status] + f"{head}x-content-type-options: nosniff\r\n\r\n".encode() + body)
-        self.transport.close()
+        if self._late is not None:
+            self._late.cancel()
+        self._late = self.loop.call_later(LINGER_S, self.transport.abort)
+        self.transport.write_eof()
