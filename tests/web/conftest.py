@@ -70,6 +70,7 @@ def serve(shop: Shop) -> Iterator[Serve]:
 
 
 Live = Callable[..., int]
+Key = Callable[..., str]
 
 
 @pytest.fixture

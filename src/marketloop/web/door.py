@@ -144,7 +144,7 @@ class Door:
         try:
             await self._enter(scope, headers, receive, answer)
         finally:
-            route = getattr(scope.get("route"), "path", None) or "other"
+            route = getattr(scope.get("route"), "path_format", None) or "other"
             method = scope["method"] if scope["method"] in METHODS else "other"
             self.meters.answered(method, route, status, time.perf_counter() - begun)
 

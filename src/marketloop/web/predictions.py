@@ -52,7 +52,7 @@ class Wanted(BaseModel):
 
 
 @router.get(
-    "/api/predict/{ticker}",
+    "/api/predict/{ticker:path}",  # there are tickers with a slash in them
     response_model=PredictionDocument,
     responses=described(404, 422, 503),
     summary="What the champion says of one ticker",

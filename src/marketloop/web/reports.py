@@ -106,7 +106,7 @@ def find_report(root: Path, name: str) -> Path | None:
         home = root.resolve(strict=True)
         path = home.joinpath(*parts).resolve(strict=True)
         inside = path.is_relative_to(home) and path.is_file()
-    except (OSError, ValueError):  # not there, too long, a loop of links, a zero byte
+    except (OSError, RuntimeError, ValueError):  # not there, too long; a loop of links in Python 3.11; a zero byte
         return None
     return path if inside else None
 
