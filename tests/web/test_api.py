@@ -64,7 +64,7 @@ def test_lower_case_ticker_is_found(served: Shop, serve: Serve) -> None:
         ("....", 404),
         ("A" * 10_000, 422),
         ("%20", 404),
-        ("", 422),
+        ("", 404),
     ],
 )
 def test_ticker_that_cannot_be_is_a_problem(served: Shop, serve: Serve, ticker: str, status: int) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.routing import BaseRoute
 
 from marketloop.core.errors import did_you_mean
@@ -17,6 +18,22 @@ from marketloop.web.problems import ProblemError, described
 
 __all__ = ["body_of", "route", "router"]
 
+
+class TickerConvertor(Convertor[str]):
+    """All of the path that is left: there are tickers with a slash in them, and a line feed at the end is part of it."""
+
+    regex = r"[\s\S]+"
+
+    def convert(self, value: str) -> str:
+        """Return it as it is."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """Return it as it is."""
+        return value
+
+
+register_url_convertor("ticker", TickerConvertor())
 router = APIRouter(tags=["predictions"])
 
 JSON = "application/json"
@@ -52,7 +69,7 @@ class Wanted(BaseModel):
 
 
 @router.get(
-    "/api/predict/{ticker:path}",  # there are tickers with a slash in them
+    "/api/predict/{ticker:ticker}",
     response_model=PredictionDocument,
     responses=described(404, 422, 503),
     summary="What the champion says of one ticker",
