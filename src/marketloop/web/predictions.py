@@ -20,7 +20,7 @@ __all__ = ["body_of", "route", "router"]
 
 
 class TickerConvertor(Convertor[str]):
-    """All of the path that is left: there are tickers with a slash in them, and a line feed at the end is part of it."""
+    """All of the path that is left, a slash or a line feed in it included: there are tickers with a slash."""
 
     regex = r"[\s\S]+"
 
