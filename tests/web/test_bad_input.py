@@ -205,6 +205,11 @@ def until(holds: Callable[[], bool]) -> bool:
     return holds()
 
 
+def is_read(premises: Premises) -> bool:
+    look(premises)
+    return not premises.desk.view.trouble
+
+
 def test_locked_database_refuses_changes_and_answers_all_questions(served: Shop, live: Live) -> None:
     port = live(impatient(served))
     holder = sqlite3.connect(served.helm.project.state_db, isolation_level=None)
@@ -281,7 +286,7 @@ def test_postgresql_that_goes_away_comes_back(tmp_path: Path, own_postgres: Post
         assert premises.desk.view.trouble
         assert json.loads(board.body("AAPL") or b"")["stale"] is True
         own_postgres.start()
-        assert until(lambda: (look(premises), premises.desk.view.trouble == "")[1])
+        assert until(lambda: is_read(premises))
         shop.helm.state.ledger.engine.dispose()
         shop.helm.state.scores.engine.dispose()
         (board,) = premises.desk.view.boards.values()

@@ -103,11 +103,14 @@ def _look(port: int, key: str, told: Onlookers, over: threading.Event) -> None:
 
 
 @contextlib.contextmanager
-def trained_beside(root: Path) -> Iterator[dict[str, Any]]:
+def trained_beside(root: Path, *, on: bool = True) -> Iterator[dict[str, Any]]:
     """Train again and again in a project of its own in `root`, on a simulated market, niced as the loop does.
 
-    Yields a mapping whose ``runs`` counts the retrainings that ended while the block ran.
+    Yields a mapping whose ``runs`` counts the retrainings that ended while the block ran; with `on` false, nothing.
     """
+    if not on:
+        yield {}
+        return
     create_project(root, settings={"data.source": "synthetic", "tracking.enabled": False})
     _command(root, "collect").wait()
     told: dict[str, Any] = {"runs": 0}

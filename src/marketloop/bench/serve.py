@@ -71,8 +71,7 @@ def run(
             with serving(root) as (server, port, ready_s), looked_at(port, key, dashboards) as onlookers:
                 load(port, key, rate=RATE, seconds=1)  # warms up
                 tell(1, 4, "steady")
-                beside = trained_beside(Path(name) / "trained") if training else contextlib.nullcontext({})
-                with beside as trained:
+                with trained_beside(Path(name) / "trained", on=training) as trained:
                     at_first = round(os.getloadavg()[0], 2)
                     steady, steady_cpu = _measured(server.pid, lambda: load(port, key, rate=RATE, seconds=seeds))
                 tell(2, 4, "swapping")

@@ -30,6 +30,8 @@ __all__ = [
 ]
 
 _EXPECTED: Final = "expected sqlite:///path/to/state.db or postgresql://user:password@host/database"
+CONNECT_S: Final = 10
+"""Seconds that a PostgreSQL server may take to let a connection in."""
 Durability = Literal["FULL", "NORMAL"]
 
 
@@ -86,10 +88,11 @@ def open_engine(url: URL, *, schema: str, durability: Durability, timeout_s: flo
         engine = create_engine(url, connect_args={"timeout": timeout_s})
         _prepare_sqlite(engine, durability)
         return engine
+    given = {"options": f"-clock_timeout={int(timeout_s * 1000)}"}
+    if "connect_timeout" not in url.query:
+        given["connect_timeout"] = str(CONNECT_S)  # the driver itself would wait for minutes
     try:
-        engine = create_engine(
-            url.update_query_dict({"options": f"-clock_timeout={int(timeout_s * 1000)}"}), pool_pre_ping=True
-        )
+        engine = create_engine(url.update_query_dict(given), pool_pre_ping=True)
     except ModuleNotFoundError as error:
         raise UsageError(
             "[state] url names PostgreSQL but its driver psycopg is not installed: pip install 'marketloop[postgres]'"
