@@ -30,7 +30,9 @@ RATE: Final = 500
 """Requests a second that begin whether or not earlier ones have ended."""
 SECONDS: Final = 20
 FULL_SECONDS: Final = 5
-BETWEEN_SWAPS_S: Final = 0.2
+SWAPS: Final = 100
+BETWEEN_SWAPS_S: Final = 0.35
+"""The server looks once a second, so that about every third champion is seen; the others are replaced before a look."""
 LOOK_S: Final = 1.0
 """How often the server looks for newer champions."""
 
@@ -148,25 +150,26 @@ def free_port() -> int:
 
 
 def _swap_under_load(shop: Shop, port: int, key: str, today: dt.date) -> tuple[Load, list[tuple[float, int]]]:
-    """Crown 100 champions while somebody asks; return the answers, and when which version began to serve."""
+    """Crown 100 champions while somebody asks; return the answers, and when which version began to serve.
+
+    The versions are written before: who writes them in earnest is another process, which gives way.
+    """
+    candidates = [shop.candidate(TICKERS, as_of=today) for _ in range(SWAPS)]
     swaps = [(time.monotonic(), 1)]
     found: list[Load] = []
-    seconds = 100 * (BETWEEN_SWAPS_S + 0.15) + 3
+    seconds = SWAPS * (BETWEEN_SWAPS_S + 0.05) + 3
     asking = threading.Thread(target=lambda: found.append(load(port, key, rate=RATE, seconds=seconds)))
     asking.start()
     time.sleep(1)
-    versions = 0
-    while versions < 100:
+    for version in candidates:
         began = time.monotonic()
-        version = shop.candidate(TICKERS, as_of=today)
         shop.promote(version)
         swaps.append((time.monotonic(), version))
-        versions += 1
         time.sleep(max(0.0, BETWEEN_SWAPS_S - (time.monotonic() - began)))
     asking.join()
     if not found:
         raise FailedError("the load beside the swaps could not be made")
-    return found[0], [*swaps, (max(a.got for a in found[0].answers), version)]
+    return found[0], [*swaps, (max(a.got for a in found[0].answers), candidates[-1])]
 
 
 def judge(answers: Sequence[Answer], swaps: Sequence[tuple[float, int]]) -> dict[str, Any]:
