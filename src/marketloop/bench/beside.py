@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -134,11 +136,20 @@ def trained_beside(root: Path, *, on: bool = True) -> Iterator[dict[str, Any]]:
     finally:
         over.set()
         for run in under_way:
-            run.terminate()
+            _end(run)
         thread.join(30)
 
 
 def _command(root: Path, *arguments: str) -> subprocess.Popen[bytes]:
     quiet = subprocess.DEVNULL
     given = [sys.executable, "-c", TRAINING, "--project", str(root), *arguments]
-    return subprocess.Popen(given, stdin=quiet, stdout=quiet, stderr=quiet)
+    return subprocess.Popen(given, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)
+
+
+def _end(run: subprocess.Popen[bytes]) -> None:
+    """End a command and the processes that it started."""
+    if not hasattr(os, "killpg"):
+        run.terminate()
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(run.pid, signal.SIGTERM)

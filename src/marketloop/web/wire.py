@@ -146,4 +146,5 @@ class Wire(HttpToolsProtocol):
         if self._late is not None:
             self._late.cancel()
         self._late = self.loop.call_later(LINGER_S, self.transport.abort)
-        self.transport.write_eof()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
