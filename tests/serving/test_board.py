@@ -34,11 +34,24 @@ def board(rules: Rules | None = None, **given: object) -> Board:
     return made
 
 
+def written(made: Board, ticker: str, *, fallback: bool = False) -> bytes:
+    body = made.body(ticker, fallback=fallback)
+    assert body is not None
+    assert made.body(ticker, fallback=fallback) is body  # written out once
+    return body
+
+
+def test_board_says_nothing_of_a_ticker_that_is_not_scored() -> None:
+    made = board()
+    assert made.body("NOPE") is None
+    assert ("NOPE" in made.answers, len(made.answers), list(made.answers)) == (False, len(NAMES), NAMES)
+
+
 def test_bodies_are_the_answers() -> None:
     made = board()
     for name in NAMES:
-        assert json.loads(made.bodies[name]) == made.answers[name]
-        assert json.loads(made.fallback_bodies[name]) == {**made.answers[name], "fallback": True}
+        assert json.loads(written(made, name)) == made.answers[name]
+        assert json.loads(written(made, name, fallback=True)) == {**made.answers[name], "fallback": True}
 
 
 def test_canary_answers_for_its_tickers_alone() -> None:
@@ -100,8 +113,9 @@ def test_called_stale_changes_nothing_else() -> None:
     made = board()
     stale = called_stale(made)
     for name in NAMES:
-        assert json.loads(stale.bodies[name]) == {**made.answers[name], "stale": True}
-        assert json.loads(stale.fallback_bodies[name]) == {**made.answers[name], "stale": True, "fallback": True}
+        assert json.loads(written(stale, name)) == {**made.answers[name], "stale": True}
+        other = {**made.answers[name], "stale": True, "fallback": True}
+        assert json.loads(written(stale, name, fallback=True)) == other
     assert (made.ranking()["stale"], stale.ranking()["stale"]) == (False, True)
 
 

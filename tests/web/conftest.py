@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+import uvicorn
 from tests.web.asking import Asker
 
 from marketloop.bench.shop import Shop
@@ -20,7 +24,8 @@ from marketloop.web.app import build_app
 from marketloop.web.door import Rules
 from marketloop.web.meters import Meters
 from marketloop.web.premises import Premises
-from marketloop.web.server import premises_for, rules_for
+from marketloop.web.server import config_of, premises_for, rules_for
+from marketloop.web.wire import Bounds
 
 TICKERS = ("AAPL", "BRK.B", "MSFT")
 TODAY = dt.datetime.now(dt.UTC)
@@ -65,6 +70,37 @@ def serve(shop: Shop) -> Iterator[Serve]:
     yield start
     for client in open_now:
         client.__exit__(None, None, None)
+
+
+Live = Callable[..., int]
+Key = Callable[..., str]
+
+
+@pytest.fixture
+def live(shop: Shop) -> Iterator[Live]:
+    """Return a function that serves `shop` on a socket, as ``marketloop serve`` does, and returns the port."""
+    open_now: list[tuple[uvicorn.Server, threading.Thread, socket.socket]] = []
+
+    def start(premises: Premises | None = None, rules: Rules | None = None, bounds: Bounds | None = None) -> int:
+        at = premises or premises_of_shop(shop)
+        config = config_of(build_app(at, rules or rules_for(at)), bounds)
+        config.timeout_graceful_shutdown = 1
+        server = uvicorn.Server(config)
+        door = socket.create_server(("127.0.0.1", 0))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [door]}, daemon=True)
+        open_now.append((server, thread, door))
+        thread.start()
+        until = time.monotonic() + 20
+        while not server.started and time.monotonic() < until:
+            time.sleep(0.01)
+        port: int = door.getsockname()[1]
+        return port
+
+    yield start
+    for server, thread, door in open_now:
+        server.should_exit = True
+        thread.join(10)
+        door.close()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from tests.web.conftest import TICKERS, TODAY, YESTERDAY, Serve, detail, premise
 from marketloop.bench.shop import Shop, score_of
 from marketloop.state import events, heartbeats, outbox, requests, this_process
 from marketloop.web.app import look
+from marketloop.web.standing import is_held
 
 PREDICTION = {
     "ticker", "prediction", "classes", "score", "low", "high", "horizon", "as_of", "family", "model_version",
@@ -171,6 +173,40 @@ def test_loop_is_running_while_its_heartbeat_is_fresh(served: Shop, serve: Serve
         heartbeats.beat(db, "loop", process=this_process(), at=TODAY - dt.timedelta(minutes=5), document=told)
     document = ok(serve().get("/api/ml/retraining/status"))
     assert (document["running"], document["next_retraining"], document["scheduled_jobs"]) == (False, None, [])
+
+
+def test_status_keeps_its_shape_before_anything_is_trained(shop: Shop, serve: Serve) -> None:
+    document = ok(serve().get("/api/ml/retraining/status"))
+    none = {"f1_score": None, "accuracy": None, "precision": None, "recall": None}
+    assert (document["current_metrics"], document["baseline"]) == (none, none)
+    assert (document["model_path"], document["backup_path"], document["next_retraining"]) == (None, None, None)
+    assert (document["scheduled_jobs"], document["families"], document["running"]) == ([], [], False)
+
+
+def test_families_cannot_retrain_without_a_loop_whatever_the_last_one_told(served: Shop, serve: Serve) -> None:
+    family = {"family": "price_predictor", "champion": 1, "candidate_age_h": 1.5, "champion_age_h": 2.5,
+              "next_run": "2026-01-05T02:00:00+00:00", "can_retrain_now": True, "why_not": None}  # fmt: skip
+    told = {"status": {"families": [family]}}
+    client = serve()
+    for age, expected in ((0, (True, None)), (5, (False, "no loop is running: start one with `marketloop up`"))):
+        with served.helm.state.write() as db:
+            at = TODAY - dt.timedelta(minutes=age)
+            heartbeats.beat(db, "loop", process=this_process(), at=at, document=told)
+        families: Any = ok(client.get("/api/ml/retraining/status"))["families"]
+        (row,) = families
+        assert set(row) == set(family)
+        assert (row["can_retrain_now"], row["why_not"]) == expected
+
+
+@pytest.mark.parametrize(("host", "minutes", "expected"), [(None, 600, True), ("other", 0, True), ("other", 60, False)])
+def test_cycle_runs_while_its_holder_seems_to_live(
+    served: Shop, serve: Serve, host: str | None, minutes: int, expected: bool
+) -> None:
+    held = replace(served.held, heartbeat_at=TODAY - dt.timedelta(minutes=minutes))
+    if host is not None:
+        held = replace(held, process=replace(held.process, host=host))
+    assert is_held(held, TODAY) is expected
+    assert ok(serve().get("/api/ml/retraining/status"))["cycle_running"] is True  # the shop holds the lease
 
 
 def test_trigger_records_a_request_also_without_a_loop(served: Shop, serve: Serve) -> None:

@@ -17,7 +17,9 @@ import httpx
 import pytest
 from tests.web.conftest import TICKERS, YESTERDAY
 
-from marketloop.bench.serve import Answer, judge, load, serving
+from marketloop.bench.load import TICKERS as MANY
+from marketloop.bench.load import Answer, load
+from marketloop.bench.serve import judge, serving
 from marketloop.bench.shop import Shop, score_of
 from marketloop.cli import main
 from marketloop.serving.keeping import create_key
@@ -59,8 +61,7 @@ def test_server_answers_swaps_and_stops(served: Shop) -> None:
 
 
 def test_load_counts_what_it_is_answered(shop: Shop) -> None:
-    names = [f"T{number:03d}" for number in range(505)]
-    shop.crown(names, as_of=dt.datetime.now(dt.UTC).date())
+    shop.crown(MANY, as_of=dt.datetime.now(dt.UTC).date())
     key = create_key(shop.helm.state, "load", role="read", at=shop.helm.clock.now())["key"]
     with serving(shop.helm.project.root) as (_, port, ready_s):
         found = load(port, key, rate=100, seconds=0.5)

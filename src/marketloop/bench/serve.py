@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import datetime as dt
 import itertools
-import json
 import math
 import os
 import signal
@@ -16,80 +14,53 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from marketloop.bench.shop import Shop, score_of
+from marketloop.bench.beside import looked_at, trained_beside
+from marketloop.bench.load import CONNECTIONS, TICKERS, Answer, Load, load
+from marketloop.bench.shop import Shop
 from marketloop.core.errors import FailedError
 from marketloop.serving.keeping import create_key
 
-__all__ = ["Answer", "Load", "judge", "run", "serving"]
+__all__ = ["judge", "run", "serving"]
 
-TICKERS: Final = tuple(f"T{number:03d}" for number in range(505))
 RATE: Final = 500
 """Requests a second that begin whether or not earlier ones have ended."""
 SECONDS: Final = 20
-CONNECTIONS: Final = 32
 FULL_SECONDS: Final = 5
-BETWEEN_SWAPS_S: Final = 0.2
+SWAPS: Final = 100
+BETWEEN_SWAPS_S: Final = 0.35
+"""The server looks once a second, so that about every third champion is seen; the others are replaced before a look."""
 LOOK_S: Final = 1.0
 """How often the server looks for newer champions."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One answer: when it was due, when it was sent for and when it was there (seconds of one clock), and what it is.
-
-    `version` is None where it failed; `is_torn` where parts of it come from different versions.
-    """
-
-    due: float
-    sent: float
-    got: float
-    version: int | None
-    is_torn: bool = False
-    trouble: str = ""
-
-
-@dataclass(slots=True)
-class Load:
-    """Answers of a load, and the process that asks for them."""
-
-    answers: list[Answer] = field(default_factory=list)
-
-    def figures(self, seconds: float) -> dict[str, Any]:
-        """Return counts, rate, and percentiles in milliseconds from the moment a request was due."""
-        waits = sorted(1000 * (one.got - one.due) for one in self.answers if one.version is not None)
-        failed = Counter(one.trouble for one in self.answers if one.version is None)
-        return {
-            "answers": len(waits),
-            "per_second": round(len(waits) / seconds, 1),
-            "p50_ms": _percentile(waits, 0.5),
-            "p99_ms": _percentile(waits, 0.99),
-            "p999_ms": _percentile(waits, 0.999),
-            "max_ms": _percentile(waits, 1.0),
-            "failed": sum(failed.values()),
-            "failures": dict(failed.most_common(5)),
-            "torn": sum(one.is_torn for one in self.answers),
-        }
-
-
-def run(*, seeds: int = SECONDS, on_progress: Callable[[int, int, str], None] | None = None) -> dict[str, Any]:
+def run(
+    *,
+    seeds: int = SECONDS,
+    dashboards: int = 0,
+    training: bool = False,
+    on_progress: Callable[[int, int, str], None] | None = None,
+) -> dict[str, Any]:
     """Serve 505 tickers from a process of its own, with a key, limits and meters on, and load it from another.
 
     Parameters
     ----------
     seeds : int
         Seconds of the open loop of 500 requests a second (``--seeds``: the flag that all benchmarks share).
+    dashboards : int
+        Pages of the dashboard that are open meanwhile.
+    training : bool
+        Whether a niced training run goes on beside the open loop; it ends before the swaps.
 
     Returns
     -------
     dict
         The document of ``marketloop bench``; under ``figures``: `steady` (open loop), `swapping` (open loop while
-        champions change), `saturated` (as fast as 32 connections go), `ready_s`, `rss_mb`, `swaps`.
+        champions change), `saturated` (as fast as 32 connections go), `ready_s`, `rss_mb`, `swaps`. Of each load,
+        `server_cpu_us` and `load_cpu_us` are microseconds of computing per request on either side.
     """
     tell, began = on_progress or _silent, time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="marketloop_serve_") as name:
@@ -99,14 +70,16 @@ def run(*, seeds: int = SECONDS, on_progress: Callable[[int, int, str], None] | 
             shop.crown(TICKERS, as_of=today)
             key = create_key(shop.helm.state, "bench", role="read", at=shop.helm.clock.now())["key"]
             tell(0, 4, "starting")
-            with serving(root) as (server, port, ready_s):
+            with serving(root) as (server, port, ready_s), looked_at(port, key, dashboards) as onlookers:
                 load(port, key, rate=RATE, seconds=1)  # warms up
                 tell(1, 4, "steady")
-                steady = load(port, key, rate=RATE, seconds=seeds)
+                with trained_beside(Path(name) / "trained", on=training) as trained:
+                    at_first = round(os.getloadavg()[0], 2)
+                    steady, steady_cpu = _measured(server.pid, lambda: load(port, key, rate=RATE, seconds=seeds))
                 tell(2, 4, "swapping")
                 swapping, swaps = _swap_under_load(shop, port, key, today)
                 tell(3, 4, "saturated")
-                full = load(port, key, rate=None, seconds=FULL_SECONDS)
+                full, full_cpu = _measured(server.pid, lambda: load(port, key, rate=None, seconds=FULL_SECONDS))
                 rss_mb = _rss_mb(server.pid)
         return {
             "name": "serve",
@@ -116,12 +89,14 @@ def run(*, seeds: int = SECONDS, on_progress: Callable[[int, int, str], None] | 
             "figures": {
                 "tickers": len(TICKERS),
                 "cores": os.cpu_count(),
-                "load_average": round(os.getloadavg()[0], 2),
+                "load_average": at_first,
                 "ready_s": round(ready_s, 2),
                 "rss_mb": rss_mb,
-                "steady": {"seconds": seeds, "asked_per_second": RATE, **steady.figures(seeds)},
+                "dashboards": {"open": onlookers.pages, "messages": onlookers.messages, "troubles": onlookers.troubles},
+                "training": dict(trained),
+                "steady": {"seconds": seeds, "asked_per_second": RATE, **steady.figures(seeds), **steady_cpu},
                 "swapping": swapping.figures(swaps[-1][0] - swaps[0][0]) | judge(swapping.answers, swaps),
-                "saturated": {"connections": CONNECTIONS, **full.figures(FULL_SECONDS)},
+                "saturated": {"connections": CONNECTIONS, **full.figures(FULL_SECONDS), **full_cpu},
             },
             "peer": {},
         }
@@ -174,93 +149,27 @@ def free_port() -> int:
         return port
 
 
-def load(port: int, key: str, *, rate: int | None, seconds: float) -> Load:
-    """Ask from a process of its own; `rate` None asks again as soon as an answer is there."""
-    code = "import sys; from marketloop.bench.serve import ask; ask(*sys.argv[1:])"
-    given = [sys.executable, "-c", code, str(port), key, str(rate or 0), str(seconds)]
-    ended = subprocess.run(given, capture_output=True, text=True, check=False, timeout=seconds + 120)
-    if ended.returncode != 0:
-        raise FailedError(f"the load could not be made: {ended.stderr[-500:]}")
-    return Load([Answer(*row) for row in json.loads(ended.stdout)])
-
-
-def ask(port: str, key: str, rate: str, seconds: str) -> None:
-    """Load the server on `port` and print the answers: what the process of `load` runs."""
-    answers = asyncio.run(_ask(int(port), key, int(rate), float(seconds)))
-    rows = [(a.due, a.sent, a.got, a.version, a.is_torn, a.trouble) for a in answers]
-    sys.stdout.write(json.dumps(rows))
-
-
-async def _ask(port: int, key: str, rate: int, seconds: float) -> list[Answer]:
-    """Share requests among keep-alive connections; in the open loop each is due at its own moment."""
-    answers: list[Answer] = []
-    begin = time.monotonic() + 0.2
-    turns = iter(range(10**9))
-
-    async def work() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        try:
-            for number in turns:
-                due = begin + number / rate if rate else time.monotonic()
-                if number >= rate * seconds if rate else due - begin >= seconds:
-                    return
-                if (early := due - time.monotonic()) > 0:
-                    await asyncio.sleep(early)
-                answer = await _one(reader, writer, key, number, due)
-                answers.append(answer)
-                if answer.trouble.startswith("lost"):
-                    writer.close()
-                    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        finally:
-            writer.close()
-
-    await asyncio.gather(*(work() for _ in range(CONNECTIONS)))
-    return answers
-
-
-async def _one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, key: str, number: int, due: float) -> Answer:
-    place = number % len(TICKERS)
-    sent = time.monotonic()
-    try:
-        writer.write(
-            f"GET /api/predict/{TICKERS[place]} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-            f"Authorization: Bearer {key}\r\n\r\n".encode()
-        )
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
-        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-        body = await asyncio.wait_for(reader.readexactly(length), 10)
-    except (OSError, TimeoutError, asyncio.IncompleteReadError, ValueError) as error:
-        return Answer(due, sent, time.monotonic(), None, trouble=f"lost: {type(error).__name__}")
-    got = time.monotonic()
-    status = head[9:12].decode()
-    if status != "200":
-        return Answer(due, sent, got, None, trouble=f"status {status}")
-    document = json.loads(body)
-    version = int(document["model_version"])
-    whole = document["ticker"] == TICKERS[place] and math.isclose(document["score"], score_of(version, place))
-    return Answer(due, sent, got, version, not whole)
-
-
 def _swap_under_load(shop: Shop, port: int, key: str, today: dt.date) -> tuple[Load, list[tuple[float, int]]]:
-    """Crown 100 champions while somebody asks; return the answers, and when which version began to serve."""
+    """Crown 100 champions while somebody asks; return the answers, and when which version began to serve.
+
+    The versions are written before: who writes them in earnest is another process, which gives way.
+    """
+    candidates = [shop.candidate(TICKERS, as_of=today) for _ in range(SWAPS)]
     swaps = [(time.monotonic(), 1)]
     found: list[Load] = []
-    seconds = 100 * (BETWEEN_SWAPS_S + 0.15) + 3
+    seconds = SWAPS * (BETWEEN_SWAPS_S + 0.05) + 3
     asking = threading.Thread(target=lambda: found.append(load(port, key, rate=RATE, seconds=seconds)))
     asking.start()
     time.sleep(1)
-    versions = 0
-    while versions < 100:
+    for version in candidates:
         began = time.monotonic()
-        version = shop.candidate(TICKERS, as_of=today)
         shop.promote(version)
         swaps.append((time.monotonic(), version))
-        versions += 1
         time.sleep(max(0.0, BETWEEN_SWAPS_S - (time.monotonic() - began)))
     asking.join()
     if not found:
         raise FailedError("the load beside the swaps could not be made")
-    return found[0], [*swaps, (max(a.got for a in found[0].answers), version)]
+    return found[0], [*swaps, (max(a.got for a in found[0].answers), candidates[-1])]
 
 
 def judge(answers: Sequence[Answer], swaps: Sequence[tuple[float, int]]) -> dict[str, Any]:
@@ -290,10 +199,22 @@ def judge(answers: Sequence[Answer], swaps: Sequence[tuple[float, int]]) -> dict
     }
 
 
-def _percentile(ordered: Sequence[float], share: float) -> float | None:
-    if not ordered:
+def _measured(pid: int, work: Callable[[], Load]) -> tuple[Load, dict[str, float]]:
+    """Return a load and the computing time that the server spent on each of its requests, where the system tells it."""
+    before = _cpu_s(pid)
+    made = work()
+    after = _cpu_s(pid)
+    if before is None or after is None:
+        return made, {}
+    return made, {"server_cpu_us": round(1e6 * (after - before) / max(len(made.answers), 1), 1)}
+
+
+def _cpu_s(pid: int) -> float | None:
+    try:
+        ticks = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[11:13]
+    except OSError:
         return None
-    return round(ordered[min(len(ordered) - 1, math.ceil(share * len(ordered)) - 1)], 2)
+    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
 
 def _rss_mb(pid: int) -> float | None:

@@ -31,6 +31,8 @@ def command(
     families: Annotated[str | None, typer.Option("--families", help="honesty: families, with commas.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="honesty: a line per market; resumes from it.")] = None,
     real_file: Annotated[Path | None, typer.Option("--real-file", help="honesty: real bars to shuffle.")] = None,
+    dashboards: Annotated[int | None, typer.Option("--dashboards", min=0, help="serve: pages open meanwhile.")] = None,
+    training: Annotated[bool, typer.Option("--training", help="serve: a niced training run beside it.")] = False,
     output: Annotated[Path | None, typer.Option("--output", help="Also write the document to a JSON file.")] = None,
 ) -> Answer:
     """Run one benchmark and print its document; no project is needed."""
@@ -46,6 +48,8 @@ def command(
         "workers": workers,
         "kills": kills,
         "first_seed": first_seed,
+        "dashboards": dashboards,
+        "training": training or None,
         "kinds": kinds.split(",") if kinds else None,
         "families": families.split(",") if families else None,
     }

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from marketloop.cli.call import Answer, Call
 
 __all__ = ["command"]
+
+WRITER_WAITS_S = 5.0
+"""Seconds until who asks for a change hears that the database is locked; a person waits no longer."""
 
 
 def command(
@@ -25,6 +28,10 @@ def command(
     server, helm = call.room("web.server"), call.room("loop.helm")
     call.room("runtime.logging").set_up_logging(project.logs, verbosity=call.verbose, file="server.log")
     clock = call.room("runtime.clock").SystemClock()
-    premises = server.premises_for(project, settings, clock, lambda: helm.open_state(project, settings))
+
+    def open_state() -> Any:
+        return helm.open_state(project, settings, busy_timeout_s=WRITER_WAITS_S)
+
+    premises = server.premises_for(project, settings, clock, open_state)
     server.serve(premises)
     raise typer.Exit

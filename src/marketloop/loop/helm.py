@@ -88,12 +88,16 @@ def open_helm(root: Path, *, environ: Mapping[str, str] | None = None, clock: Cl
     return Helm(Project(root), settings, clock or SystemClock())
 
 
-def open_state(project: Project, settings: Settings) -> State:
-    """Open the databases that the settings name, by default two SQLite files of the project."""
+def open_state(project: Project, settings: Settings, *, busy_timeout_s: float = 30.0) -> State:
+    """Open the databases that the settings name, by default two SQLite files of the project.
+
+    `busy_timeout_s` is how many seconds a writer waits for another one.
+    """
     url = settings.state.url
     if url is not None:
-        return State.open(url)
-    return State.open(f"sqlite:///{project.state_db}", scoreboard_url=f"sqlite:///{project.scoreboard_db}")
+        return State.open(url, busy_timeout_s=busy_timeout_s)
+    own = f"sqlite:///{project.scoreboard_db}"
+    return State.open(f"sqlite:///{project.state_db}", scoreboard_url=own, busy_timeout_s=busy_timeout_s)
 
 
 def model_views(project: Project, settings: Settings, registry: Registry) -> ModelViews:

@@ -1,10 +1,10 @@
-"""A scoreboard as it is answered from: one immutable value, every answer written out before anybody asks."""
+"""A scoreboard as it is answered from: one immutable value; an answer is written out when it is first asked for."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from marketloop.state.champions import Champion
 from marketloop.state.rollouts import Rollout
 from marketloop.state.scoreboards import Prediction
 
-__all__ = ["Board", "Rules", "build_board", "called_stale"]
+__all__ = ["Answers", "Board", "Rules", "build_board", "called_stale"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,83 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
+class Answers(Mapping[str, dict[str, Any]]):
+    """The document on each ticker, as ``GET /api/predict/{ticker}`` gives it with `fallback` false.
+
+    A document follows from values that never change, so each is made when it is first asked for, and kept. A board of
+    a thousand tickers therefore costs nothing at the moment at which it is swapped in.
+
+    Parameters
+    ----------
+    champion : Champion
+    rollout : Rollout, optional
+    rules : Rules
+    own, other : mapping of ticker to prediction
+        Of the champion, and of the version in `rollout`; where that one is silent the champion answers.
+    other_provisional : bool
+        Whether the skill of that version is unproven: its signals are HOLD then.
+    """
+
+    champion: Champion
+    rollout: Rollout | None
+    rules: Rules
+    own: Mapping[str, Prediction]
+    other: Mapping[str, Prediction]
+    other_provisional: bool
+    made: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False, compare=False)
+
+    def __getitem__(self, ticker: str) -> dict[str, Any]:
+        """Return the document on `ticker`; `KeyError` where the champion says nothing of it."""
+        found = self.made.get(ticker)
+        if found is None:
+            found = self.made[ticker] = self._answer(self.own[ticker])
+        return found
+
+    def __contains__(self, ticker: object) -> bool:
+        return ticker in self.own
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.own)
+
+    def __len__(self) -> int:
+        return len(self.own)
+
+    def _answer(self, own: Prediction) -> dict[str, Any]:
+        champion, rollout = self.champion, self.rollout
+        assigned = assign(own.ticker, champion.version, rollout)
+        theirs = self.other.get(own.ticker) if assigned != champion.version else None
+        said = theirs or own
+        provisional = self.other_provisional if theirs else champion.status == "provisional"
+        least = self.rules.confidence
+        abstained = provisional or (least is not None and said.probability is not None and said.probability < least)
+        return {
+            "ticker": said.ticker,
+            "prediction": {
+                "probability": said.probability,
+                "signal": "HOLD" if abstained else said.signal,
+                "class": said.class_name,
+            },
+            "classes": dict(said.classes),
+            "score": said.score,
+            "low": said.low,
+            "high": said.high,
+            "horizon": self.rules.horizon,
+            "as_of": said.as_of.isoformat(),
+            "family": champion.slot.family,
+            "config_key": champion.slot.config_key,
+            "fallback": False,
+            "provisional": provisional,
+            "abstained": abstained,
+            "stale": self.rules.stale,
+            "model_version": assigned if theirs else champion.version,
+            "assigned": assigned,
+            "rollout": None
+            if rollout is None or rollout.mode == "off"
+            else {"mode": rollout.mode, "version": rollout.version, "share": rollout.share},
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Board:
     """What the champion of a slot says of every ticker, as of one session.
 
@@ -47,24 +124,30 @@ class Board:
         The entry that holds now.
     as_of : date
     rules : Rules
-    answers : mapping of ticker to document
-        As ``GET /api/predict/{ticker}`` gives it, `fallback` false.
-    bodies, fallback_bodies : mapping of ticker to bytes
-        The same as JSON, and with `fallback` true.
+    answers : Answers
+        Document by ticker, `fallback` false.
     """
 
     champion: Champion
     rollout: Rollout | None
     as_of: dt.date
     rules: Rules
-    answers: Mapping[str, Mapping[str, Any]]
-    bodies: Mapping[str, bytes] = field(repr=False)
-    fallback_bodies: Mapping[str, bytes] = field(repr=False)
+    answers: Answers
+    written: dict[tuple[str, bool], bytes] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def slot(self) -> Slot:
         """Where the champion serves."""
         return self.champion.slot
+
+    def body(self, ticker: str, *, fallback: bool = False) -> bytes | None:
+        """Return the document on `ticker` as JSON, or None where the champion says nothing of it."""
+        found = self.written.get((ticker, fallback))
+        if found is None and ticker in self.answers:
+            answer = {**self.answers[ticker], "fallback": fallback}
+            found = json.dumps(answer, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
+            self.written[ticker, fallback] = found
+        return found
 
     def document(self, tickers: Iterable[str] = (), *, fallback: bool = False) -> dict[str, Any]:
         """Return the answers on `tickers`, on all of them when none is named; unknown ones are under ``unknown``."""
@@ -114,80 +197,16 @@ def build_board(
     other: Iterable[Prediction] = (),
     other_provisional: bool = True,
 ) -> Board | None:
-    """Write out every answer; None where the champion has said nothing yet.
-
-    Parameters
-    ----------
-    own, other : predictions
-        Of the champion and of the version in `rollout`; where that one is silent the champion answers.
-    other_provisional : bool
-        Whether the skill of that version is unproven: its signals are HOLD then.
-    """
+    """Return the board of a champion; None where it has said nothing yet. The parameters are those of `Answers`."""
     said = {prediction.ticker: prediction for prediction in own}
     if not said:
         return None
     second = {prediction.ticker: prediction for prediction in other}
-    answers: dict[str, dict[str, Any]] = {}
-    own_provisional = champion.status == "provisional"
-    told = None
-    if rollout is not None and rollout.mode != "off":
-        told = {"mode": rollout.mode, "version": rollout.version, "share": rollout.share}
-    for ticker, prediction in said.items():
-        assigned = assign(ticker, champion.version, rollout)
-        theirs = second.get(ticker) if assigned != champion.version else None
-        answers[ticker] = {
-            **_answer(champion.slot, theirs or prediction, rules, other_provisional if theirs else own_provisional),
-            "model_version": assigned if theirs else champion.version,
-            "assigned": assigned,
-            "rollout": told,
-        }
-    return Board(
-        champion=champion,
-        rollout=rollout,
-        as_of=max(prediction.as_of for prediction in said.values()),
-        rules=rules,
-        answers=answers,
-        bodies={ticker: _body(answer) for ticker, answer in answers.items()},
-        fallback_bodies={ticker: _body({**answer, "fallback": True}) for ticker, answer in answers.items()},
-    )
+    answers = Answers(champion, rollout, rules, said, second, other_provisional)
+    return Board(champion, rollout, max(prediction.as_of for prediction in said.values()), rules, answers)
 
 
 def called_stale(board: Board) -> Board:
     """Return the same answers, which say that they are stale."""
-    answers = {ticker: {**answer, "stale": True} for ticker, answer in board.answers.items()}
-    return replace(
-        board,
-        rules=replace(board.rules, stale=True),
-        answers=answers,
-        bodies={ticker: _body(answer) for ticker, answer in answers.items()},
-        fallback_bodies={ticker: _body({**answer, "fallback": True}) for ticker, answer in answers.items()},
-    )
-
-
-def _answer(slot: Slot, said: Prediction, rules: Rules, provisional: bool) -> dict[str, Any]:
-    unsure = rules.confidence is not None and said.probability is not None and said.probability < rules.confidence
-    abstained = provisional or unsure
-    return {
-        "ticker": said.ticker,
-        "prediction": {
-            "probability": said.probability,
-            "signal": "HOLD" if abstained else said.signal,
-            "class": said.class_name,
-        },
-        "classes": dict(said.classes),
-        "score": said.score,
-        "low": said.low,
-        "high": said.high,
-        "horizon": rules.horizon,
-        "as_of": said.as_of.isoformat(),
-        "family": slot.family,
-        "config_key": slot.config_key,
-        "fallback": False,
-        "provisional": provisional,
-        "abstained": abstained,
-        "stale": rules.stale,
-    }
-
-
-def _body(answer: Mapping[str, Any]) -> bytes:
-    return json.dumps(answer, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
+    rules = replace(board.rules, stale=True)
+    return replace(board, rules=rules, answers=replace(board.answers, rules=rules, made={}), written={})

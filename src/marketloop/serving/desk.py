@@ -24,7 +24,17 @@ from marketloop.state.rollouts import Rollout
 
 __all__ = ["Desk", "View", "sessions_since"]
 
-Marker = tuple[tuple[Any, ...], ...]
+Marker = tuple[Any, ...]
+"""What changes whenever an answer of a slot may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the last look found: the pulse of the databases, its day, and the marker of each slot's board."""
+
+    pulse: tuple[str, ...]
+    day: dt.date
+    markers: Mapping[Slot, Marker]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +91,7 @@ class Desk:
         self._open = open_state
         self._artefacts = artefacts
         self._state: State | None = None
-        self._marker: tuple[Marker, int, dt.date] | None = None
+        self._seen: Seen | None = None
         self._opening, self._looking = threading.Lock(), threading.Lock()
 
     @property
@@ -100,20 +110,33 @@ class Desk:
     def _refresh(self, at: dt.datetime) -> bool:
         try:
             state = self.state
+            pulse = state.pulse()
+            if self._seen is not None and (pulse, at.date()) == (self._seen.pulse, self._seen.day):
+                self.ring = None if self.ring is None else self.ring.without_expired(at)
+                self.view = replace(self.view, read_at=at, trouble="")
+                return False
             self.ring = read_ring(state, at=at)
             with state.read() as ledger, state.scores.read() as scores:
-                held = _held(ledger)
-                marker = (_marker(scores, held), skill.changes(ledger), at.date())
-                if marker == self._marker:
+                changes = skill.changes(ledger)
+                held = {champion.slot: (champion, rollout) for champion, rollout in _held(ledger)}
+                markers = {slot: (*_marker(scores, *pair), changes, at.date()) for slot, pair in held.items()}
+                before = {} if self._seen is None else self._seen.markers
+                if self._seen is not None and markers == before:
                     self.view = replace(self.view, read_at=at, trouble="")
+                    self._seen = Seen(pulse, at.date(), markers)
                     return False
-                boards = {champion.slot: self._board(ledger, scores, champion, second, at) for champion, second in held}
+                boards = {
+                    slot: self.view.boards.get(slot)
+                    if markers[slot] == before.get(slot)
+                    else self._board(ledger, scores, *pair, at)
+                    for slot, pair in held.items()
+                }
         except MarketLoopError as error:
             self.lose(str(error), at)
             return False
         known = {slot: board for slot, board in boards.items() if board is not None}
         self.view = View(known, self.view.default_key, at, "")
-        self._marker = marker
+        self._seen = Seen(pulse, at.date(), markers)
         return True
 
     def lose(self, trouble: str, at: dt.datetime) -> None:
@@ -123,7 +146,7 @@ class Desk:
             boards = {slot: called_stale(board) for slot, board in boards.items()}
         self.view = replace(self.view, boards=boards, trouble=trouble or "unknown trouble")
         self.ring = None if self.ring is None else self.ring.without_expired(at)
-        self._marker = None
+        self._seen = None
 
     def close(self) -> None:
         """Give the connections back."""
@@ -182,17 +205,12 @@ def _held(ledger: Connection) -> list[tuple[Champion, Rollout | None]]:
     return [(champion, rollouts.current(ledger, champion.slot)) for champion in now if champion is not None]
 
 
-def _marker(scores: Connection, held: list[tuple[Champion, Rollout | None]]) -> Marker:
+def _marker(scores: Connection, champion: Champion, rollout: Rollout | None) -> Marker:
     """Return what changes whenever an answer may: ledger entries, and the newest session of each version."""
-    return tuple(
-        (
-            champion.slot,
-            champion.entry,
-            0 if rollout is None else rollout.entry,
-            scoreboards.latest_session(scores, champion.slot, champion.version),
-            None
-            if rollout is None or rollout.version is None
-            else scoreboards.latest_session(scores, champion.slot, rollout.version),
-        )
-        for champion, rollout in held
+    second = None if rollout is None else rollout.version
+    return (
+        champion.entry,
+        0 if rollout is None else rollout.entry,
+        scoreboards.latest_session(scores, champion.slot, champion.version),
+        None if second is None else scoreboards.latest_session(scores, champion.slot, second),
     )

@@ -19,6 +19,7 @@ from marketloop.runtime.redact import redact_text
 __all__ = [
     "append_only",
     "begin",
+    "create_no_more",
     "create_schema",
     "insert_new",
     "open_engine",
@@ -29,6 +30,8 @@ __all__ = [
 ]
 
 _EXPECTED: Final = "expected sqlite:///path/to/state.db or postgresql://user:password@host/database"
+CONNECT_S: Final = 10
+"""Seconds that a PostgreSQL server may take to let a connection in."""
 Durability = Literal["FULL", "NORMAL"]
 
 
@@ -85,15 +88,28 @@ def open_engine(url: URL, *, schema: str, durability: Durability, timeout_s: flo
         engine = create_engine(url, connect_args={"timeout": timeout_s})
         _prepare_sqlite(engine, durability)
         return engine
+    given = {"options": f"-clock_timeout={int(timeout_s * 1000)}"}
+    if "connect_timeout" not in url.query:
+        given["connect_timeout"] = str(CONNECT_S)  # the driver itself would wait for minutes
     try:
-        engine = create_engine(
-            url.update_query_dict({"options": f"-clock_timeout={int(timeout_s * 1000)}"}), pool_pre_ping=True
-        )
+        engine = create_engine(url.update_query_dict(given), pool_pre_ping=True)
     except ModuleNotFoundError as error:
         raise UsageError(
             "[state] url names PostgreSQL but its driver psycopg is not installed: pip install 'marketloop[postgres]'"
         ) from error
     return engine.execution_options(schema_translate_map={None: schema}, schema=schema)
+
+
+def create_no_more(engine: Engine, url: URL) -> None:
+    """Let no further connection of `engine` create a SQLite file: one that was taken away is not begun anew, empty."""
+    path = sqlite_path(url)
+    if path is None:
+        return
+
+    @event.listens_for(engine, "do_connect")
+    def _on_opening(*_: object) -> None:
+        if not path.exists():
+            raise sqlite3.OperationalError(f"unable to open database file: {path.name} is gone")
 
 
 def begin(db: Connection, *, write: bool) -> None:

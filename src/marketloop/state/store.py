@@ -18,6 +18,7 @@ from marketloop.runtime.files import disk_errors
 from marketloop.state import dialects, lease, preparing
 from marketloop.state.lease import Lease
 from marketloop.state.probing import probe
+from marketloop.state.pulse import Pulse
 from marketloop.state.trouble import reported
 
 __all__ = ["Database", "State"]
@@ -91,6 +92,7 @@ class State:
     ledger: Database
     scores: Database
     _fence: threading.local = field(default_factory=threading.local, init=False, repr=False, compare=False)
+    _pulses: list[Pulse] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @classmethod
     def open(cls, url: str, *, scoreboard_url: str | None = None, busy_timeout_s: float = 30.0) -> State:
@@ -128,6 +130,8 @@ class State:
         except BaseException:
             state.close()
             raise
+        for database in (ledger, scores):
+            dialects.create_no_more(database.engine, database.url)
         return state
 
     @contextmanager
@@ -170,8 +174,22 @@ class State:
         if held is not None:
             lease.check(db, held)
 
+    def pulse(self) -> tuple[str, ...]:
+        """Return what is the same as before only while nothing was committed to either database; for one thread.
+
+        Raises
+        ------
+        FailedError
+            A database is gone or does not answer.
+        """
+        if not self._pulses:
+            self._pulses.extend(Pulse(database.url, database.engine) for database in (self.ledger, self.scores))
+        return tuple(pulse.feel() for pulse in self._pulses)
+
     def close(self) -> None:
         """Give all connections back."""
+        for pulse in self._pulses:
+            pulse.close()
         self.ledger.engine.dispose()
         self.scores.engine.dispose()
 

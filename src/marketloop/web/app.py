@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 from importlib import metadata
 
 from fastapi import FastAPI
 
 from marketloop.runtime.logging import get_logger
-from marketloop.web import events, health, login, model, predictions, reference, retraining
+from marketloop.web import events, health, login, model, predictions, reference, reports, retraining
 from marketloop.web.dashboard.mounting import Pages
 from marketloop.web.door import Door, Rules
 from marketloop.web.figures import Served
@@ -18,6 +20,7 @@ from marketloop.web.fork import Fork
 from marketloop.web.ledger import Ledger
 from marketloop.web.premises import Premises
 from marketloop.web.problems import Problem, add_problem_handlers, described
+from marketloop.web.shortcut import Shortcut
 
 __all__ = ["build_app", "look"]
 
@@ -47,17 +50,20 @@ def build_app(premises: Premises, rules: Rules, pages: Pages | None = None) -> F
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await asyncio.to_thread(look, premises)
-        await asyncio.to_thread(ledger.look)
-        looking = asyncio.create_task(_keep_looking(premises, ledger))
-        try:
-            async with contextlib.nullcontext() if pages is None else pages.running():
-                yield
-        finally:
-            looking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await looking
-            premises.desk.close()
+        # A thread of its own: a database that keeps others waiting may not keep the looks waiting with them.
+        with ThreadPoolExecutor(1, thread_name_prefix="look") as eyes:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(eyes, look, premises)
+            await loop.run_in_executor(eyes, ledger.look)
+            looking = asyncio.create_task(_keep_looking(premises, ledger, eyes))
+            try:
+                async with contextlib.nullcontext() if pages is None else pages.running():
+                    yield
+            finally:
+                looking.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await looking
+        premises.desk.close()
 
     app = FastAPI(
         title="MarketLoop",
@@ -71,21 +77,23 @@ def build_app(premises: Premises, rules: Rules, pages: Pages | None = None) -> F
     app.state.premises = premises
     premises.meters.watch(Served(premises.desk, premises.clock))
     premises.meters.watch(ledger)
-    for part in (predictions, retraining, model, events, health, reference, login):
+    for part in (predictions, retraining, model, events, reports, health, reference, login):
         app.include_router(part.router)
     add_problem_handlers(app)
     _describe(app)
     if pages is not None:
         app.add_middleware(Fork, pages=pages.app)
+    app.add_middleware(Shortcut, body_of=partial(predictions.body_of, premises), route=predictions.route())
     app.add_middleware(Door, rules=rules, meters=premises.meters)
     return app
 
 
-async def _keep_looking(premises: Premises, ledger: Ledger) -> None:
+async def _keep_looking(premises: Premises, ledger: Ledger, eyes: Executor) -> None:
+    loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(BETWEEN_LOOKS_S)
-        await asyncio.to_thread(look, premises)
-        await asyncio.to_thread(ledger.look)
+        await loop.run_in_executor(eyes, look, premises)
+        await loop.run_in_executor(eyes, ledger.look)
 
 
 def look(premises: Premises) -> None:

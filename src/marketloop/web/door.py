@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -31,19 +31,25 @@ HEADERS: Final = (
     (b"cross-origin-resource-policy", b"same-origin"),
 )
 API_HEADERS: Final = (
+    *HEADERS,
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
+ANSWERED_BY_PROGRAMS: Final = ("/api/", "/health/", "/metrics")
+METHODS: Final = frozenset({"GET", "HEAD", *UNSAFE})
 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who asks: the name of the key and its role; `known` is false for somebody who has shown none."""
+    """Who asks: the name of the key and its role.
+
+    `is_known` is false for somebody who looks at a page without a key: what the page shows is for its session to say.
+    """
 
     name: str
     role: str
     client: str
-    known: bool = True
+    is_known: bool = True
 
 
 class Refusal(NamedTuple):
@@ -126,7 +132,7 @@ class Door:
         headers = _headers(scope)
         if scope["type"] == "websocket":
             visitor = self._visitor(scope, headers, self.rules.keys())
-            if self._stranger(headers, unsafe=True) is not None or visitor is None or not visitor.known:
+            if self._stranger(headers, unsafe=True) is not None or visitor is None or not visitor.is_known:
                 await receive()
                 await send({"type": "websocket.close", "code": 1008})
                 return
@@ -134,20 +140,21 @@ class Door:
             await self.app(scope, receive, send)
             return
         begun = time.perf_counter()
-        status = [500]
+        status = 500
 
-        async def answer(message: Message) -> None:
+        def answer(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
-                status[0] = message["status"]
-                extra = HEADERS + (API_HEADERS if scope["path"].startswith(("/api/", "/health/", "/metrics")) else ())
-                present = {name.lower() for name, _ in message["headers"]}
-                message["headers"] = [*message["headers"], *((n, v) for n, v in extra if n not in present)]
-            await send(message)
+                nonlocal status
+                status = message["status"]
+                message["headers"] = _guarded(message["headers"], scope["path"])
+            return send(message)
 
         try:
             await self._enter(scope, headers, receive, answer)
         finally:
-            self._count(scope, status[0], time.perf_counter() - begun)
+            route = getattr(scope.get("route"), "path_format", None) or "other"
+            method = scope["method"] if scope["method"] in METHODS else "other"
+            self.meters.answered(method, route, status, time.perf_counter() - begun)
 
     async def _enter(self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, send: Send) -> None:
         refusal = self._stranger(headers, unsafe=scope["method"] in UNSAFE)
@@ -197,7 +204,7 @@ class Door:
         if member is not None:
             return Visitor(member.name, member.role, member.id)
         talks = scope["path"].startswith(PAGE_SOCKET)
-        return None if talks else Visitor("a visitor", "read", address, known=False)
+        return None if talks else Visitor("a visitor", "read", address, is_known=False)
 
     def _hurried(self, scope: Scope, visitor: Visitor) -> Refusal | None:
         asks = scope["method"] in UNSAFE and scope["path"] != "/api/predict"
@@ -236,19 +243,13 @@ class Door:
                     if not message.get("more_body", False):
                         return b"".join(parts)
         except TimeoutError:
-            return Refusal("slow", 408, f"the body did not arrive within {self.rules.patience_s:g} s")
-
-    def _count(self, scope: Scope, status: int, seconds: float) -> None:
-        route = scope.get("route")
-        path = getattr(route, "path", None) or "other"
-        method = scope["method"] if scope["method"] in UNSAFE | {"GET", "HEAD"} else "other"
-        self.meters.requests.labels(method, path, f"{status // 100}xx").inc()
-        self.meters.seconds.labels(method, path).observe(seconds)
+            seconds = f"{self.rules.patience_s:g} s"
+            return Refusal("slow", 408, f"the body did not arrive within {seconds}", {"Connection": "close"})
 
 
 def visitor_of(scope: Scope) -> Visitor:
     """Return who asks; the door has let them in."""
-    visitor: Visitor = scope.get("marketloop.visitor") or Visitor("a visitor", "read", "?", known=False)
+    visitor: Visitor = scope.get("marketloop.visitor") or Visitor("a visitor", "read", "?", is_known=False)
     return visitor
 
 
@@ -264,6 +265,14 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return read
+
+
+def _guarded(headers: Iterable[tuple[bytes, bytes]], path: str) -> list[tuple[bytes, bytes]]:
+    """Return the headers of an answer with those that protect, except where the answer has its own."""
+    own = list(headers)
+    names = {name for name, _ in own}
+    extra = API_HEADERS if path.startswith(ANSWERED_BY_PROGRAMS) else HEADERS
+    return own + [header for header in extra if header[0] not in names]
 
 
 def _headers(scope: Scope) -> dict[bytes, bytes]:

@@ -7,11 +7,12 @@ import json
 import secrets
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from marketloop.runtime.payloads import event_type, payload_of
 from marketloop.state import events
+from marketloop.state.events import Stored
 from marketloop.web.premises import premises_of
 from marketloop.web.problems import described
 from marketloop.web.retraining import needs
@@ -46,6 +47,55 @@ class EventOut(BaseModel):
     key: str
     type: str
     new: bool = Field(description="False where the key was there already.")
+
+
+class EventDocument(BaseModel):
+    """An event, and what came of it."""
+
+    id: int
+    key: str
+    type: str
+    data: dict[str, Any]
+    source: str = Field(description="Who published it.")
+    published_at: str
+    handled_at: str | None = Field(description="Null while nobody has acted on it.")
+    result: dict[str, Any]
+    trouble: str
+
+
+class EventsDocument(BaseModel):
+    """The latest events, newest first."""
+
+    events: list[EventDocument]
+
+
+@router.get(
+    "/api/events", response_model=EventsDocument, responses=described(401, 422, 503), summary="The latest events"
+)
+async def listing(request: Request, limit: Annotated[int, Query(ge=1, le=50)] = 20) -> Response:
+    """Return what was published last, newest first; only what is shown is read."""
+    premises = premises_of(request)
+
+    def read() -> list[EventDocument]:
+        with premises.state.read() as db:
+            return [_told(stored) for stored in events.recent(db, limit=limit)]
+
+    document = EventsDocument(events=await asyncio.to_thread(read))
+    return Response(document.model_dump_json(), media_type="application/json")
+
+
+def _told(stored: Stored) -> EventDocument:
+    return EventDocument(
+        id=stored.id,
+        key=stored.key,
+        type=stored.type,
+        data=dict(stored.payload),
+        source=stored.source,
+        published_at=stored.published_at.isoformat(),
+        handled_at=None if stored.handled_at is None else stored.handled_at.isoformat(),
+        result=dict(stored.result),
+        trouble=stored.trouble,
+    )
 
 
 @router.post(

@@ -1,4 +1,4 @@
-"""How much a client may ask for: a token bucket per client and kind of request, in bounded memory."""
+"""How much clients may ask for: a token bucket per client and kind of request, and places for those who stay."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-__all__ = ["Allowance", "Limiter"]
+__all__ = ["Allowance", "Limiter", "Places"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +43,22 @@ class Limiter:
         if len(self.buckets) > self.most:
             self.buckets.popitem(last=False)
         return 0.0 if enough else (1.0 - left) / allowance.per_second if allowance.per_second > 0 else math.inf
+
+
+@dataclass(slots=True)
+class Places:
+    """Places for answers that go on and on; they are few, because each costs something as long as it lasts."""
+
+    most: int
+    taken: int = 0
+
+    def take(self) -> bool:
+        """Take a place; False where there is none."""
+        if self.taken >= self.most:
+            return False
+        self.taken += 1
+        return True
+
+    def leave(self) -> None:
+        """Give a place back."""
+        self.taken -= 1

@@ -50,7 +50,7 @@ def login_address(path: str) -> str:
 @router.get("/login")
 async def form(request: Request, next: str = "/") -> Response:  # noqa: A002 -- the usual name of the parameter
     """Show the form; who needs no key, or has a session, goes on at once."""
-    if visitor_of(request.scope).known:
+    if visitor_of(request.scope).is_known:
         return RedirectResponse(_inside(next), 303)
     return _page(_inside(next))
 

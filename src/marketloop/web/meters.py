@@ -46,6 +46,7 @@ class Meters:
     refused: Counter = field(init=False)
     swaps: Counter = field(init=False)
     _written: list[tuple[float, bytes]] = field(default_factory=list, init=False, repr=False)
+    _bound: dict[tuple[str, str, int], tuple[Counter, Histogram]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         # Nobody asks when a counter began.
@@ -79,6 +80,16 @@ class Meters:
         }
         for name, metric in made.items():
             object.__setattr__(self, name, metric)
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count an answer; `method` and `route` come from closed lists, so that few pairs of series are ever bound."""
+        key = (method, route, status // 100)
+        bound = self._bound.get(key)
+        if bound is None:
+            bound = self.requests.labels(method, route, f"{key[2]}xx"), self.seconds.labels(method, route)
+            self._bound[key] = bound
+        bound[0].inc()
+        bound[1].observe(seconds)
 
     def watch(self, collector: Collector) -> None:
         """Add figures that are computed when they are asked for."""

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.convertors import Convertor, register_url_convertor
+from starlette.routing import BaseRoute
 
 from marketloop.core.errors import did_you_mean
 from marketloop.serving.board import Board
@@ -14,8 +16,24 @@ from marketloop.web.documents import PredictionDocument, PredictionsDocument, Ra
 from marketloop.web.premises import Premises, premises_of
 from marketloop.web.problems import ProblemError, described
 
-__all__ = ["router"]
+__all__ = ["body_of", "route", "router"]
 
+
+class TickerConvertor(Convertor[str]):
+    """All of the path that is left, a slash or a line feed in it included: there are tickers with a slash."""
+
+    regex = r"[\s\S]+"
+
+    def convert(self, value: str) -> str:
+        """Return it as it is."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """Return it as it is."""
+        return value
+
+
+register_url_convertor("ticker", TickerConvertor())
 router = APIRouter(tags=["predictions"])
 
 JSON = "application/json"
@@ -51,7 +69,7 @@ class Wanted(BaseModel):
 
 
 @router.get(
-    "/api/predict/{ticker}",
+    "/api/predict/{ticker:ticker}",
     response_model=PredictionDocument,
     responses=described(404, 422, 503),
     summary="What the champion says of one ticker",
@@ -59,11 +77,25 @@ class Wanted(BaseModel):
 async def predict(request: Request, ticker: Ticker, family: FamilyName = None, config: ConfigKey = None) -> Response:
     """Return the class most likely for the next sessions, its probability, and the signal that follows from them."""
     board, fallback = board_of(premises_of(request), family, config)
-    bodies = board.fallback_bodies if fallback else board.bodies
-    body = bodies.get(ticker) or bodies.get(ticker.upper())
+    body = _body(board, ticker, fallback=fallback)
     if body is None:
         raise ProblemError(404, unknown_ticker(board, ticker))
     return Response(body, media_type=JSON)
+
+
+def body_of(premises: Premises, ticker: str) -> bytes | None:
+    """Return what `predict` answers on a ticker when nothing else is said, or None where that is a problem."""
+    found = premises.desk.view.find(premises.settings.serve.primary)
+    return None if found is None else _body(found[0], ticker, fallback=found[1])
+
+
+def route() -> BaseRoute:
+    """Return the route of `predict`."""
+    return next(known for known in router.routes if getattr(known, "endpoint", None) is predict)
+
+
+def _body(board: Board, ticker: str, *, fallback: bool) -> bytes | None:
+    return board.body(ticker, fallback=fallback) or board.body(ticker.upper(), fallback=fallback)
 
 
 @router.post(

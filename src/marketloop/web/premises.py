@@ -15,6 +15,7 @@ from marketloop.runtime.project import Project
 from marketloop.runtime.settings import Settings
 from marketloop.serving.desk import Desk
 from marketloop.state import State
+from marketloop.web.limits import Places
 from marketloop.web.meters import Meters
 from marketloop.web.sessions import Sessions, session_secret
 
@@ -36,6 +37,8 @@ class Premises:
     clock : Clock
     meters : Meters
         What ``/metrics`` shows.
+    watchers : Places
+        For those who watch a job; each is a look at the database twice a second.
     """
 
     project: Project
@@ -43,6 +46,7 @@ class Premises:
     desk: Desk
     clock: Clock = field(default_factory=SystemClock)
     meters: Meters = field(default_factory=Meters)
+    watchers: Places = field(default_factory=lambda: Places(64))
 
     @cached_property
     def sessions(self) -> Sessions:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from marketloop.core.errors import MarketLoopError
 from marketloop.serving.keys import allows
@@ -17,6 +18,7 @@ from marketloop.state import Slot, requests, this_process
 from marketloop.state.requests import Wish
 from marketloop.web.documents import JobDocument, RollbackDocument, StatusDocument, TriggerDocument
 from marketloop.web.door import Visitor, visitor_of
+from marketloop.web.limits import Places
 from marketloop.web.premises import Premises, premises_of
 from marketloop.web.problems import ProblemError, described
 from marketloop.web.standing import job_document, status_document
@@ -33,6 +35,21 @@ Families = Annotated[
     Query(alias="family", max_length=20, description="All enabled ones when not given."),
 ]
 JobId = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_]+$")]
+
+
+class Watched(StreamingResponse):
+    """A stream that gives its place back however it ends, also where it never began."""
+
+    def __init__(self, places: Places, content: AsyncIterator[bytes], **given: Any) -> None:
+        super().__init__(content, **given)
+        self.places = places
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the stream."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self.places.leave()
 
 
 @router.get("/status", response_model=StatusDocument, responses=described(401, 503), summary="Where the loop stands")
@@ -73,8 +90,17 @@ async def job_events(request: Request, job_id: JobId) -> StreamingResponse:
     """Send the job's document whenever it changes, until it has ended."""
     premises = premises_of(request)
     first = await asyncio.to_thread(_job, premises, job_id)
-    return StreamingResponse(
-        _told(premises, job_id, first), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+    if not premises.watchers.take():
+        raise ProblemError(
+            503,
+            f"{premises.watchers.most} clients watch jobs already: ask for the job itself now and then, or later again",
+            headers={"Retry-After": "30"},
+        )
+    return Watched(
+        premises.watchers,
+        _told(premises, job_id, first),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store"},
     )
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import ipaddress
 import logging
 import socket
+import sys
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from marketloop.core.errors import UsageError
 from marketloop.runtime.clock import Clock
@@ -22,11 +26,14 @@ from marketloop.web.dashboard import build_pages
 from marketloop.web.door import LOOPBACK, Rules
 from marketloop.web.limits import Allowance
 from marketloop.web.premises import Premises
+from marketloop.web.wire import Bounds, Wire
 
-__all__ = ["is_loopback", "premises_for", "rules_for", "serve"]
+__all__ = ["config_of", "is_loopback", "premises_for", "rules_for", "serve"]
 
 STOP_S: Final = 5
 """Seconds that answers under way get when the server is stopped."""
+TURN_S: Final = 0.0005
+"""Seconds that a thread which reads the databases may go on while answers wait; Python's 5 ms are felt in the p99."""
 
 
 def premises_for(project: Project, settings: Settings, clock: Clock, open_state: Callable[[], State]) -> Premises:
@@ -74,21 +81,31 @@ def serve(premises: Premises) -> None:
     section = premises.settings.serve
     app = build_app(premises, rules_for(premises), build_pages(premises))
     door = _listen(section.host, section.port)
-    config = uvicorn.Config(
+    log, own = logging.getLogger("uvicorn"), logging.getLogger("marketloop")
+    log.handlers, log.propagate = own.handlers, False  # what goes wrong there belongs in logs/server.log too
+    log.setLevel(logging.WARNING)
+    sys.setswitchinterval(TURN_S)
+    gc.collect()
+    gc.freeze()  # what was imported stays: no collection has to walk it again while answers wait
+    with door:
+        uvicorn.Server(config_of(app)).run(sockets=[door])
+
+
+def config_of(app: ASGIApp, bounds: Bounds | None = None) -> uvicorn.Config:
+    """Return how the application is run; `bounds` are those of the wire."""
+    wire: Any = functools.partial(Wire, bounds=bounds or Bounds())
+    return uvicorn.Config(
         app,
+        http=wire,
         log_config=None,
         access_log=False,
         server_header=False,
         date_header=True,
+        proxy_headers=False,  # whoever can speak to this machine may not choose the address that the pace counts
+        ws_max_size=1_000_000,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=STOP_S,
-        h11_max_incomplete_event_size=65_536,
     )
-    log, own = logging.getLogger("uvicorn"), logging.getLogger("marketloop")
-    log.handlers, log.propagate = own.handlers, False  # what goes wrong there belongs in logs/server.log too
-    log.setLevel(logging.WARNING)
-    with door:
-        uvicorn.Server(config).run(sockets=[door])
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -8,15 +8,17 @@ from typing import Any, Final
 from marketloop.state import Connection, Slot, champions, cycles, heartbeats, lease, this_process, versions
 from marketloop.state.champions import Champion
 from marketloop.state.heartbeats import Heartbeat
+from marketloop.state.lease import Lease
 from marketloop.state.requests import Request
 from marketloop.web.premises import Premises
 from marketloop.web.problems import ProblemError
 
-__all__ = ["FRESH", "champion_of", "job_document", "loop_is_alive", "status_document"]
+__all__ = ["FRESH", "champion_of", "is_held", "job_document", "loop_is_alive", "status_document"]
 
 FRESH: Final = dt.timedelta(seconds=90)
 HEADLINE: Final = ("f1_score", "accuracy", "precision", "recall")
 NO_LOOP: Final = "no loop is running: start one with `marketloop up`"
+WITHOUT_LOOP: Final = {"next_run": None, "can_retrain_now": False, "why_not": NO_LOOP}
 
 
 def status_document(premises: Premises) -> dict[str, Any]:
@@ -39,10 +41,10 @@ def status_document(premises: Premises) -> dict[str, Any]:
     return {
         **told,
         "running": alive,
-        "cycle_running": held is not None and not held.process.is_dead(this_process()),
+        "cycle_running": held is not None and is_held(held, at),
         "loop_seen_at": None if beat is None else beat.at.isoformat(),
-        "current_metrics": {} if row is None else {name: row.metrics.get(name) for name in HEADLINE},
-        "baseline": {} if row is None else {name: row.baseline.get(name) for name in HEADLINE},
+        "current_metrics": {name: None if row is None else row.metrics.get(name) for name in HEADLINE},
+        "baseline": {name: None if row is None else row.baseline.get(name) for name in HEADLINE},
         "next_retraining": told.get("next_retraining") if alive else None,
         "scheduled_jobs": told.get("scheduled_jobs", []) if alive else [],
         "model_path": None if row is None else str(root / row.path),
@@ -55,9 +57,21 @@ def status_document(premises: Premises) -> dict[str, Any]:
             "started_at": recent[0].started_at.isoformat(),
             "reason": recent[0].reason,
         },
-        "families": families if alive else [{**family, "next_run": None, "why_not": NO_LOOP} for family in families],
+        "families": families if alive else [{**family, **WITHOUT_LOOP} for family in families],
         "stale": bool(premises.desk.view.trouble),
     }
+
+
+def is_held(held: Lease, at: dt.datetime) -> bool:
+    """Say whether the holder of a lease seems to live.
+
+    Of a process on this host that is known. Of another host there is only its heartbeat, by its own clock: good
+    enough to tell people, not to take the lease away.
+    """
+    here = this_process()
+    if held.process.host == here.host:
+        return not held.process.is_dead(here)
+    return abs(at - held.heartbeat_at) <= 2 * lease.PATIENCE
 
 
 def loop_is_alive(beat: Heartbeat | None, at: dt.datetime) -> bool:
@@ -110,7 +124,5 @@ def _family(champion: Champion, at: dt.datetime) -> dict[str, Any]:
         "champion_status": champion.status,
         "candidate_age_h": None,
         "champion_age_h": round((at - champion.trained_at).total_seconds() / 3600, 2),
-        "next_run": None,
-        "can_retrain_now": False,
-        "why_not": NO_LOOP,
+        **WITHOUT_LOOP,
     }

@@ -62,7 +62,7 @@ async def enter(request: Request, title: str, build: Callable[[Visit], Awaitable
     """Build a page for somebody who may look at it; send everybody else to the log-in."""
     visitor = visitor_of(request.scope)
     path = request.url.path
-    if not visitor.known:
+    if not visitor.is_known:
         return RedirectResponse(login_address(path), 303)
     visit = Visit(page_app.state.premises, visitor, path)
     theme = request.cookies.get("marketloop_theme", "auto")
