@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tests.faults.conftest import JOBS, check_whole
 
-from marketloop.bench.faults import ALLOCATED, Trial, nights, passes, try_out
+from marketloop.bench.deaths import ALLOCATED, Trial, nights, passes, try_out
 from marketloop.bench.mortal import Mortal
 from marketloop.runtime.faults import POINTS
 
