@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -12,7 +13,7 @@ import pytest
 from tests.web.conftest import TICKERS, TODAY, YESTERDAY, Serve, detail, premises_of_shop
 
 from marketloop.bench.shop import Shop, score_of
-from marketloop.state import events, heartbeats, outbox, requests, this_process
+from marketloop.state import cycles, events, heartbeats, lease, outbox, requests, this_process
 from marketloop.web.app import look
 
 PREDICTION = {
@@ -171,6 +172,44 @@ def test_loop_is_running_while_its_heartbeat_is_fresh(served: Shop, serve: Serve
         heartbeats.beat(db, "loop", process=this_process(), at=TODAY - dt.timedelta(minutes=5), document=told)
     document = ok(serve().get("/api/ml/retraining/status"))
     assert (document["running"], document["next_retraining"], document["scheduled_jobs"]) == (False, None, [])
+
+
+def test_cycle_of_another_host_is_not_called_running_once_its_signs_of_life_stand_still(
+    served: Shop, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tick = 1000.0
+    monkeypatch.setattr("marketloop.state.lease.ticks", lambda: tick)
+    elsewhere, at = replace(this_process(), host="elsewhere"), TODAY - dt.timedelta(days=3)  # and its clock is wrong
+    with served.helm.state.write() as db:
+        if (made_the_shop := lease.holder(db, "cycle")) is not None:
+            lease.release(db, made_the_shop, at=at)
+        held = lease.acquire(db, "cycle", process=elsewhere, at=at)
+        cycles.start(db, trigger="schedule", reason="nightly", process=elsewhere, at=at)
+    assert held is not None
+    client = serve()
+
+    def told() -> tuple[object, object]:
+        document: Any = ok(client.get("/api/ml/retraining/status"))
+        return document["cycle_running"], document["last_cycle"]["outcome"]
+
+    assert told() == (True, "running")
+    tick += lease.PATIENCE.total_seconds() - 1
+    with served.helm.state.write() as db:
+        lease.renew(db, held, at=at)
+    assert told() == (True, "running")
+    tick += lease.PATIENCE.total_seconds() + 1
+    assert told() == (False, "failed")
+
+
+def test_loop_of_another_host_is_running_while_its_heartbeat_moves_whatever_its_clock_says(
+    served: Shop, serve: Serve
+) -> None:
+    elsewhere, client = replace(this_process(), host="elsewhere"), serve()
+    for minute in range(2):
+        at = TODAY + dt.timedelta(hours=1, minutes=minute)
+        with served.helm.state.write() as db:
+            heartbeats.beat(db, "loop", process=elsewhere, at=at, document={"status": {}})
+        assert ok(client.get("/api/ml/retraining/status"))["running"] is (minute == 1)
 
 
 def test_trigger_records_a_request_also_without_a_loop(served: Shop, serve: Serve) -> None:

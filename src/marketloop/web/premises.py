@@ -13,6 +13,7 @@ from marketloop.runtime.project import Project
 from marketloop.runtime.settings import Settings
 from marketloop.serving.desk import Desk
 from marketloop.state import State
+from marketloop.state.sight import Glance
 from marketloop.web.meters import Meters
 
 __all__ = ["Premises", "premises_of"]
@@ -38,6 +39,7 @@ class Premises:
     desk: Desk
     clock: Clock = field(default_factory=SystemClock)
     meters: Meters = field(default_factory=Meters)
+    pulse: Glance = field(default_factory=Glance)
 
     @property
     def state(self) -> State:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any, Final
 
-from marketloop.state import Connection, Slot, champions, cycles, heartbeats, lease, this_process, versions
+from marketloop.state import Connection, Slot, champions, cycles, heartbeats, versions
 from marketloop.state.champions import Champion
-from marketloop.state.heartbeats import Heartbeat
+from marketloop.state.cycles import Cycle
 from marketloop.state.requests import Request
+from marketloop.state.sight import living_holder
 from marketloop.web.premises import Premises
 from marketloop.web.problems import ProblemError
 
-__all__ = ["FRESH", "champion_of", "job_document", "loop_is_alive", "status_document"]
+__all__ = ["FRESH", "champion_of", "job_document", "status_document"]
 
 FRESH: Final = dt.timedelta(seconds=90)
 HEADLINE: Final = ("f1_score", "accuracy", "precision", "recall")
@@ -20,13 +21,17 @@ NO_LOOP: Final = "no loop is running: start one with `marketloop up`"
 
 
 def status_document(premises: Premises) -> dict[str, Any]:
-    """Return the document of A2: what the loop told last, with what the ledger says now on top."""
+    """Return the document of A2: what the loop told last, with what the ledger says now on top.
+
+    Whether loop and cycle run is judged as the loop itself does: a process of this host is looked at, one of another
+    by whether its signs of life change. A dead one's cycle is not called running, though nobody recorded its end yet.
+    """
     at = premises.clock.now()
+    holder = living_holder(premises.state, "cycle", at=at)
     slot = Slot(premises.settings.serve.primary, premises.desk.view.default_key)
     with premises.state.read() as db:
         beat = heartbeats.last(db, "loop")
-        alive = loop_is_alive(beat, at)
-        held = lease.holder(db, "cycle")
+        alive = premises.pulse.is_alive(beat, at=at, fresh=FRESH)
         champion = champions.current(db, slot)
         row = None if champion is None else versions.get(db, slot, champion.version)
         before = None if champion is None else champions.previous(db, slot)
@@ -39,7 +44,7 @@ def status_document(premises: Premises) -> dict[str, Any]:
     return {
         **told,
         "running": alive,
-        "cycle_running": held is not None and not held.process.is_dead(this_process()),
+        "cycle_running": holder is not None,
         "loop_seen_at": None if beat is None else beat.at.isoformat(),
         "current_metrics": {} if row is None else {name: row.metrics.get(name) for name in HEADLINE},
         "baseline": {} if row is None else {name: row.baseline.get(name) for name in HEADLINE},
@@ -51,20 +56,13 @@ def status_document(premises: Premises) -> dict[str, Any]:
         if not recent
         else {
             "cycle_id": recent[0].id,
-            "outcome": recent[0].outcome,
+            "outcome": _outcome(recent[0], runs=holder is not None),
             "started_at": recent[0].started_at.isoformat(),
             "reason": recent[0].reason,
         },
         "families": families if alive else [{**family, "next_run": None, "why_not": NO_LOOP} for family in families],
         "stale": bool(premises.desk.view.trouble),
     }
-
-
-def loop_is_alive(beat: Heartbeat | None, at: dt.datetime) -> bool:
-    """Say whether a loop worker gave a sign of life lately and has not died since."""
-    if beat is None or beat.document.get("stopped") or beat.process.is_dead(this_process()):
-        return False
-    return abs(at - beat.at) <= FRESH
 
 
 def champion_of(db: Connection, premises: Premises, family: str) -> Champion:
@@ -100,6 +98,11 @@ def job_document(request: Request) -> dict[str, Any]:
         "outcome": request.outcome,
         "why_not": request.why_not,
     }
+
+
+def _outcome(cycle: Cycle, *, runs: bool) -> str:
+    """Return the outcome of a cycle: one without an end whose process is gone is what the next cycle will record."""
+    return "failed" if cycle.outcome == cycles.RUNNING and not runs else cycle.outcome
 
 
 def _family(champion: Champion, at: dt.datetime) -> dict[str, Any]:
