@@ -284,7 +284,11 @@ def test_rebuild_makes_the_same_files_again(two: Path, ask: Ask) -> None:
         assert (done["identical"], done["agrees"], done["difference"]) == (True, True, 0.0)
 
 
-def test_lost_scores_are_restored_or_given_up_in_the_open(copy: Path, ask: Ask) -> None:
+def test_lost_scores_are_restored_or_given_up_in_the_open(tmp_path: Path, ask: Ask) -> None:
+    copy = small_project(tmp_path / "long", "tickers=12", "sessions=850")
+    record_settings(copy / "marketloop.toml", {"features.set": "basic"})
+    ask("--project", copy, "collect")
+    ask("--project", copy, "retrain", FAMILY, *FAST)
     files = sorted((copy / "models" / "streams").rglob("*.parquet"))
     kept = files[0].read_bytes()
     files[0].unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -11,7 +12,6 @@ from typing import Final
 from marketloop.core.errors import MarketLoopError
 from marketloop.loop.alarms import Place, deliver, due, is_listened_to, write_down
 from marketloop.loop.helm import open_helm
-from marketloop.loop.house import open_house
 from marketloop.loop.pulse import LEASE, is_fresh
 from marketloop.runtime.faults import VARIABLE
 from marketloop.runtime.logging import get_logger, set_up_logging
@@ -57,7 +57,8 @@ def main(root: Path) -> int:
         set_up_logging(helm.project.logs)
         if not helm.settings.plugins:
             return deliver(helm)
-    with open_house(root) as house:
+    # Loaded only here: whoever hands over must be quick, and a house takes frames and models to open.
+    with importlib.import_module("marketloop.loop.house").open_house(root) as house:
         return deliver(house)
 
 
