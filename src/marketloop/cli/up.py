@@ -11,7 +11,7 @@ import typer
 
 from marketloop.cli.call import Answer, Call
 from marketloop.cli.commands import COMMANDS
-from marketloop.cli.loop import Teller
+from marketloop.cli.loop import ScheduleOption, Teller
 from marketloop.core.errors import MarketLoopError
 
 __all__ = ["command"]
@@ -23,6 +23,7 @@ TALKING: Final = ("loop",)
 
 def command(
     call: Call,
+    schedule: ScheduleOption = None,
     tied: Annotated[bool, typer.Option("--tied", help="End when standard input ends.", hidden=True)] = False,
 ) -> Answer:
     """Run the loop and, where there is one, the web server; restart one that dies, later and later.
@@ -33,6 +34,7 @@ def command(
     until = stopping.stop_flag()
     if tied:
         stopping.tie_to_parent()
+    call.settings({"retraining.schedule": schedule})  # what is wrong is said before anything is started
     root = str(call.project().root)
     teller = Teller(call)
 
@@ -42,8 +44,9 @@ def command(
             threading.Thread(target=_sound, args=(call, about), daemon=True).start()
 
     spoken = ("--json",) if call.json else ()
+    given = {"loop": ("--schedule", schedule) if schedule else ()}
     programs = {
-        name: ("--project", root, name, "--tied", *(spoken if name in TALKING else ()))
+        name: ("--project", root, name, "--tied", *(spoken if name in TALKING else ()), *given.get(name, ()))
         for name in PROGRAMS
         if name in COMMANDS
     }

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import fft, special
 
 from marketloop.bench.study.panels import autoregressive
+from marketloop.evaluation.boundary import constant_boundary
 from marketloop.evaluation.guard import GuardPolicy, guard_terms
 from marketloop.evaluation.intervals import z_of
 from marketloop.labels.regimes import regime_classes
@@ -32,6 +33,8 @@ FLAT: Final = np.log([0.25, 0.32, 0.43])
 LEAST_P: Final = 1e-4
 FIRST_LOOK: Final = 20
 EARLY_ALPHA: Final = 0.01
+EVERY: Final = 3
+"""Sessions between two looks of the guard here; in a project there is one a night."""
 AGES: Final = (63, 126)
 """Sessions after a promotion; a quarter is the cadence of the family."""
 
@@ -88,8 +91,8 @@ def looks(d: Array) -> Iterator[tuple[str, int | None]]:
         evidence = np.flatnonzero(_likelihood_ratio(some) >= 1 / POLICY.alpha)
         yield f"likelihood ratio, within {age} sessions", int(evidence[0]) + 1 if len(evidence) else None
     first, last = guard_terms(POLICY, HORIZON)
-    bar = -float(special.ndtri(1 - POLICY.alpha / 2))
-    spoken = (n for n in range(first, last + 1, 6) if z_of(d[:n], HORIZON) <= bar)
+    bar = -constant_boundary(POLICY.alpha / 2, last / first)
+    spoken = (n for n in range(first, last + 1, EVERY) if z_of(d[:n], HORIZON) <= bar)
     yield f"the guard, {first} to {last} differences", next(spoken, None)
 
 
