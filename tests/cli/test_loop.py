@@ -22,7 +22,8 @@ from marketloop.loop import supervisor
 from marketloop.loop.house import House
 from marketloop.loop.pulse import pulse
 from marketloop.loop.worker import STOP_S
-from marketloop.state import cycles, heartbeats, this_process
+from marketloop.state import alarms, cycles, heartbeats, this_process
+from marketloop.state.alarms import Raised
 
 
 @pytest.fixture
@@ -39,11 +40,11 @@ def house(root: Path) -> Iterator[House]:
 class Up:
     """A running ``marketloop up``."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, port: int | None = None) -> None:
         self.said = root.parent / "said.jsonl"
         command = [sys.executable, "-m", "marketloop.cli", "--project", str(root), "up", "--json"]
         with socket.create_server(("127.0.0.1", 0)) as free:
-            environ = {**os.environ, "MARKETLOOP_SERVE__PORT": str(free.getsockname()[1])}
+            environ = {**os.environ, "MARKETLOOP_SERVE__PORT": str(port or free.getsockname()[1])}
         with self.said.open("wb") as output:
             self.process = subprocess.Popen(command, stdout=output, stdin=subprocess.DEVNULL, env=environ)
 
@@ -104,6 +105,29 @@ def test_up_restarts_a_loop_that_is_killed_and_stops_within_ten_seconds_while_a_
     assert up.has("cycle begins")
     assert differences(EXAMPLES["loop --health"], ask("--project", root, "loop", "--health", code=1)) == []
     assert all(differences(EXAMPLES["up"], line) == [] for line in up.lines())
+
+
+def test_up_goes_on_with_the_loop_and_says_once_what_to_do_when_another_project_has_its_port(
+    root: Path, house: House
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        up = Up(root, port=taken.getsockname()[1])
+        try:
+            eventually(lambda: bool(pulse(house)["running"]) and bool(all_alarms(house)), seconds=180)
+        finally:
+            up.stop()
+    of_serve = [line for line in up.lines() if line["about"].get("program") == "serve"]
+    assert [line["what"] for line in of_serve] == ["started", "died", "alarm"]
+    assert "`[serve] port`" in of_serve[1]["about"]["words"]
+    assert of_serve[1]["about"]["restart_in_s"] == supervisor.LONGEST_S
+    assert [alarm.title for alarm in all_alarms(house)] == ["marketloop serve refuses to run"]
+    assert [line["what"] for line in up.lines() if line["about"].get("program") == "loop"] == ["started", "stopped"]
+    assert all(differences(EXAMPLES["up"], line) == [] for line in up.lines() if line["what"] != "alarm")
+
+
+def all_alarms(house: House) -> list[Raised]:
+    with house.state.read() as db:
+        return list(alarms.recent(db, limit=10))
 
 
 def test_once_runs_what_waits_and_the_next_start_is_clean(root: Path, house: House, ask: Ask) -> None:

@@ -282,3 +282,29 @@ def test_rebuild_makes_the_same_files_again(two: Path, ask: Ask) -> None:
         done = ask("--project", two, "rebuild", FAMILY, version)
         assert differences(EXAMPLES["rebuild"], done) == []
         assert (done["identical"], done["agrees"], done["difference"]) == (True, True, 0.0)
+
+
+def test_lost_scores_are_restored_or_given_up_in_the_open(tmp_path: Path, ask: Ask) -> None:
+    copy = small_project(tmp_path / "long", "tickers=12", "sessions=850")
+    record_settings(copy / "marketloop.toml", {"features.set": "basic"})
+    ask("--project", copy, "collect")
+    ask("--project", copy, "retrain", FAMILY, *FAST)
+    files = sorted((copy / "models" / "streams").rglob("*.parquet"))
+    kept = files[0].read_bytes()
+    files[0].unlink()
+    done = ask("--project", copy, "rebuild", FAMILY, "--stream")
+    assert differences(EXAMPLES["rebuild --stream"], done) == []
+    assert (done["lost"], done["restored"], done["whole"]) == (1, 1, True)
+    assert files[0].read_bytes() == kept
+    assert ask("--project", copy, "rebuild", FAMILY, "--stream")["files"] == []
+    for arguments, words in (
+        (("--stream", "--give-up", "--reason", "x"), "nothing to give up"),
+        (("--stream", "--give-up"), "needs|audited"),
+        (("1", "--stream"), "leave 1 out"),
+        (("--give-up",), "which version"),
+        ((), "which version"),
+    ):
+        assert re.search(words, ask("--project", copy, "rebuild", FAMILY, *arguments, code=2)["error"])
+    files[0].unlink()
+    done = ask("--project", copy, "rebuild", FAMILY, "--stream", "--give-up", "--reason", "no backup")
+    assert (done["whole"], len(done["given_up"])) == (False, 1)

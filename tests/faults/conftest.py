@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.postgres_server import PostgresServer
 
-from marketloop.bench.faults import nights
+from marketloop.bench.deaths import nights
 from marketloop.bench.mortal import Mortal
 
 JOBS = str(Path(__file__).with_name("jobs.py"))

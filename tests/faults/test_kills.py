@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tests.faults.conftest import JOBS, check_whole
 
-from marketloop.bench.faults import ALLOCATED, Trial, nights, passes, try_out
+from marketloop.bench.deaths import ALLOCATED, Trial, nights, passes, try_out
 from marketloop.bench.mortal import Mortal
 from marketloop.runtime.faults import POINTS
 
@@ -105,7 +105,9 @@ def check_next(server: Mortal, home: Path, day: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["cycle", "promotion"])
-def test_killed_at_random_instants_the_project_serves_and_goes_on(server: Mortal, home: Path, kind: str) -> None:
+def test_killed_at_random_instants_the_project_serves_all_the_time_and_goes_on(
+    server: Mortal, home: Path, reader: Reader, kind: str
+) -> None:
     days = iter(nights()[1:])
     chance = random.Random(kind)
     whole = _seconds(server, home, next(days), kind)
@@ -121,6 +123,10 @@ def test_killed_at_random_instants_the_project_serves_and_goes_on(server: Mortal
         if kills == INSTANTS:
             break
     assert kills == INSTANTS
+    said = reader.stop()
+    assert said["odd"] == []
+    assert isinstance(said["asked"], int)
+    assert said["asked"] > INSTANTS
 
 
 def _seconds(server: Mortal, home: Path, day: str, kind: str) -> float:

@@ -17,7 +17,7 @@ import pytest
 from tests.faults.conftest import check_whole
 from tests.postgres_server import PostgresServer
 
-from marketloop.bench.faults import nights
+from marketloop.bench.deaths import nights
 from marketloop.bench.mortal import Mortal
 from marketloop.runtime.template import record_settings
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import stat
 import subprocess
+import sys
+import sysconfig
+import tomllib
+import venv
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from marketloop.cli import main
 from marketloop.cli.commands import COMMANDS
 from marketloop.runtime.settings import load_settings
 
@@ -44,6 +50,93 @@ def test_every_command_that_is_started_exists() -> None:
     }
     assert started == {"up", "loop"}
     assert started <= set(COMMANDS)
+
+
+def lines_of(text: str) -> list[str]:
+    """Return the logical lines of a file of shell commands or comments: a backslash at the end joins two."""
+    return re.sub(r"\\\n#?\s*", " ", text).splitlines()
+
+
+def commands_in_comments(text: str) -> list[list[str]]:
+    """Return the arguments of every ``marketloop`` that a comment runs in a container."""
+    ran = (line for line in lines_of(text) if re.match(r"#\s+docker (compose .*)?run ", line))
+    return [shlex.split(line.rpartition(" marketloop")[2]) for line in ran]
+
+
+@pytest.mark.parametrize(
+    "text", [DOCKERFILE, (DEPLOY / "compose.yaml").read_text(encoding="utf-8")], ids=["image", "compose"]
+)
+def test_every_command_that_the_comments_run_is_one_of_the_program(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = commands_in_comments(text)
+    assert len(found) >= 1
+    for name, *arguments in (arguments for arguments in found if arguments):
+        assert name in COMMANDS
+        main([name, "--help"])
+        told = capsys.readouterr().out
+        for flag in (argument for argument in arguments if argument.startswith("--")):
+            assert flag in told, (name, flag)
+
+
+def test_variables_of_the_image_are_read_by_the_program() -> None:
+    given = set(re.findall(r"\b(MARKETLOOP_\w+)=", DOCKERFILE))
+    assert given == {"MARKETLOOP_PROJECT", "MARKETLOOP_SERVE__HOST"}
+    assert load_settings(None, environ={"MARKETLOOP_SERVE__HOST": "0.0.0.0"}, flags={}).serve.host == "0.0.0.0"  # noqa: S104
+
+
+def test_what_the_image_copies_is_enough_to_install_and_run_the_program(tmp_path: Path) -> None:
+    """Follow the steps of the build, as far as they need no network: what is installed here stands in for the rest."""
+    source, environment = tmp_path / "src", tmp_path / "opt"
+    source.mkdir()
+    for names, target in re.findall(r"^COPY (?!--from)(.+) (\S+)$", DOCKERFILE, re.MULTILINE):
+        for name in names.split():
+            origin = DEPLOY.parent / name
+            if origin.is_dir():
+                shutil.copytree(origin, source / target)
+            else:
+                shutil.copy(origin, source / target / name)
+    extras = re.findall(r'pip install --no-cache-dir "\.\[(\w+)\]"', DOCKERFILE)
+    project = tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert extras == ["postgres"]
+    assert set(extras) <= set(project["optional-dependencies"])
+    venv.create(environment, with_pip=False, symlinks=True)
+    (library,) = environment.glob("lib/python*/site-packages")
+    (library / "what_is_there.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    uv = Path(sys.executable).with_name("uv")
+    python = environment / "bin" / "python"
+    install = [
+        uv,
+        "pip",
+        "install",
+        "--offline",
+        "--no-deps",
+        "--no-build-isolation",
+        "--quiet",
+        "--python",
+        python,
+        ".",
+    ]
+    subprocess.run(install, cwd=source, check=True)
+    shutil.rmtree(source)
+    program, environ = environment / "bin" / "marketloop", {"MARKETLOOP_PROJECT": str(tmp_path / "project"), "PATH": ""}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([program, *arguments], env=environ, capture_output=True, text=True, check=False)
+
+    where = subprocess.run(
+        [python, "-c", "import marketloop; print(marketloop.__file__)"], capture_output=True, text=True, check=True
+    )
+    assert where.stdout.startswith(str(library))
+    assert run("init", str(tmp_path / "project"), "--source", "sample").returncode == 0
+    assert "no loop runs" in run("loop", "--health").stdout  # the ledger was made: its migrations were installed too
+    assert run("up", "--help").returncode == 0
+
+
+def test_two_containers_never_share_a_hostname() -> None:
+    names = [service.get("hostname") for service in compose()["services"].values()]
+    assert len(set(filter(None, names))) == len([name for name in names if name])
+    assert "do not `--scale`" in (DEPLOY / "compose.yaml").read_text(encoding="utf-8")
 
 
 def test_container_runs_as_nobody_special_and_is_asked_to_stop_in_order() -> None:

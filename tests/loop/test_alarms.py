@@ -187,8 +187,8 @@ def test_channels_hear_of_an_alarm_once(root: Path, clock: HandClock) -> None:
         ]
         with project(root, clock, alarms_urls=urls) as house:
             cycle(house, clock)
-            ring(house)
-            ring(house)
+            ring(house, tell=deliver)
+            ring(house, tell=deliver)
             assert waiting(house) == 0
     assert (len(box.mails), len(desk.bodies)) == (1, 1)
     assert desk.bodies[0]["title"] == "price_predictor: version 1 promoted (first)"
@@ -306,7 +306,7 @@ def test_no_secret_of_an_error_is_in_ledger_log_file_or_channel(root: Path, cloc
                 flight.document = {}
             with pytest.raises(RuntimeError), single_flight(house, trigger="manual", reason="a test"):
                 raise RuntimeError(said)
-            ring(house)
+            ring(house, tell=deliver)
             assert log_of(house).count("https://***@feed.example/v1?api_key=***") >= 3
         assert len(desk.bodies) == 3
     assert not any(secret in json.dumps(desk.bodies) for secret in ("hunter2", "SECRET123"))
@@ -388,7 +388,7 @@ def test_trouble_with_the_ledger_is_logged_and_nothing_is_raised(root: Path, clo
         with sqlite3.connect(house.project.state_db) as db:
             db.execute("DROP TABLE alarms")
         assert raise_alarm(house, went_wrong("trouble", key="k", error="x")) is None
-        assert (deliver(house), ring(house)) == (0, 0)
+        assert (deliver(house), ring(house), ring(house, tell=deliver)) == (0, 0, 0)
 
 
 def test_noon_is_written_in_the_time_of_the_project(root: Path, clock: HandClock) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from marketloop.cli import main
 from marketloop.core.errors import FailedError, UsageError
 from marketloop.state import Slot, State, champions, decisions, heartbeats, skill, this_process, versions
 from marketloop.state.champions import Champion
@@ -55,6 +56,23 @@ def test_state_refuses_a_database_of_a_newer_version(url: str) -> None:
         db.execute(schema_version.update().values(version=99))
     with pytest.raises(FailedError, match=r"state too new: .* has schema version 99, this MarketLoop knows up to 4"):
         State.open(url)
+
+
+def test_newer_database_stops_every_command_with_one_sentence_and_is_left_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "mine"
+    assert main(["init", str(root)]) == 0
+    with State.open(f"sqlite:///{root}/state.db") as state, state.write() as db:
+        db.execute(schema_version.update().values(version=99))
+    before = (root / "state.db").read_bytes()
+    for arguments in (("status",), ("retrain",), ("rollback", "price_predictor", "--reason", "x"), ("loop", "--once")):
+        capsys.readouterr()
+        assert main(["--project", str(root), *arguments]) == 3
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1, said
+        assert "state too new" in said
+    assert (root / "state.db").read_bytes() == before
 
 
 def test_state_says_so_when_the_file_is_no_database(tmp_path: Path) -> None:

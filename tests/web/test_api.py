@@ -13,9 +13,8 @@ import pytest
 from tests.web.conftest import TICKERS, TODAY, YESTERDAY, Serve, detail, premises_of_shop
 
 from marketloop.bench.shop import Shop, score_of
-from marketloop.state import events, heartbeats, outbox, requests, this_process
+from marketloop.state import cycles, events, heartbeats, lease, outbox, requests, this_process
 from marketloop.web.app import look
-from marketloop.web.standing import is_held
 
 PREDICTION = {
     "ticker", "prediction", "classes", "score", "low", "high", "horizon", "as_of", "family", "model_version",
@@ -164,7 +163,7 @@ def test_status_has_the_shape_of_the_specification(served: Shop, serve: Serve) -
 
 
 def test_loop_is_running_while_its_heartbeat_is_fresh(served: Shop, serve: Serve) -> None:
-    told = {"status": {"next_retraining": "2026-01-05T02:00:00+00:00", "scheduled_jobs": [{"name": "nightly"}]}}
+    told = {"next_retraining": "2026-01-05T02:00:00+00:00", "scheduled_jobs": [{"name": "nightly"}]}
     with served.helm.state.write() as db:
         heartbeats.beat(db, "loop", process=this_process(), at=TODAY, document=told)
     document = ok(serve().get("/api/ml/retraining/status"))
@@ -186,7 +185,7 @@ def test_status_keeps_its_shape_before_anything_is_trained(shop: Shop, serve: Se
 def test_families_cannot_retrain_without_a_loop_whatever_the_last_one_told(served: Shop, serve: Serve) -> None:
     family = {"family": "price_predictor", "champion": 1, "candidate_age_h": 1.5, "champion_age_h": 2.5,
               "next_run": "2026-01-05T02:00:00+00:00", "can_retrain_now": True, "why_not": None}  # fmt: skip
-    told = {"status": {"families": [family]}}
+    told = {"families": [family]}
     client = serve()
     for age, expected in ((0, (True, None)), (5, (False, "no loop is running: start one with `marketloop up`"))):
         with served.helm.state.write() as db:
@@ -198,15 +197,42 @@ def test_families_cannot_retrain_without_a_loop_whatever_the_last_one_told(serve
         assert (row["can_retrain_now"], row["why_not"]) == expected
 
 
-@pytest.mark.parametrize(("host", "minutes", "expected"), [(None, 600, True), ("other", 0, True), ("other", 60, False)])
-def test_cycle_runs_while_its_holder_seems_to_live(
-    served: Shop, serve: Serve, host: str | None, minutes: int, expected: bool
+def test_cycle_of_another_host_is_not_called_running_once_its_signs_of_life_stand_still(
+    served: Shop, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held = replace(served.held, heartbeat_at=TODAY - dt.timedelta(minutes=minutes))
-    if host is not None:
-        held = replace(held, process=replace(held.process, host=host))
-    assert is_held(held, TODAY) is expected
-    assert ok(serve().get("/api/ml/retraining/status"))["cycle_running"] is True  # the shop holds the lease
+    tick = 1000.0
+    monkeypatch.setattr("marketloop.state.lease.ticks", lambda: tick)
+    elsewhere, at = replace(this_process(), host="elsewhere"), TODAY - dt.timedelta(days=3)  # and its clock is wrong
+    with served.helm.state.write() as db:
+        if (made_the_shop := lease.holder(db, "cycle")) is not None:
+            lease.release(db, made_the_shop, at=at)
+        held = lease.acquire(db, "cycle", process=elsewhere, at=at)
+        cycles.start(db, trigger="schedule", reason="nightly", process=elsewhere, at=at)
+    assert held is not None
+    client = serve()
+
+    def told() -> tuple[object, object]:
+        document: Any = ok(client.get("/api/ml/retraining/status"))
+        return document["cycle_running"], document["last_cycle"]["outcome"]
+
+    assert told() == (True, "running")
+    tick += lease.PATIENCE.total_seconds() - 1
+    with served.helm.state.write() as db:
+        lease.renew(db, held, at=at)
+    assert told() == (True, "running")
+    tick += lease.PATIENCE.total_seconds() + 1
+    assert told() == (False, "failed")
+
+
+def test_loop_of_another_host_is_running_while_its_heartbeat_moves_whatever_its_clock_says(
+    served: Shop, serve: Serve
+) -> None:
+    elsewhere, client = replace(this_process(), host="elsewhere"), serve()
+    for minute in range(2):
+        at = TODAY + dt.timedelta(hours=1, minutes=minute)
+        with served.helm.state.write() as db:
+            heartbeats.beat(db, "loop", process=elsewhere, at=at, document={})
+        assert ok(client.get("/api/ml/retraining/status"))["running"] is (minute == 1)
 
 
 def test_trigger_records_a_request_also_without_a_loop(served: Shop, serve: Serve) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from marketloop.bench.counts import Count
+from marketloop.bench.study import guarded_regimes
 from marketloop.bench.study.cases import MEMORY, Case, ic_per_strength, signal_of
 from marketloop.bench.study.looks import series_from
 from marketloop.bench.study.panels import autoregressive
@@ -46,7 +47,7 @@ class Ask:
 
     Parameters
     ----------
-    study : ``equal``, ``refitted``, ``overlapping`` or ``worse``
+    study : ``equal``, ``refitted``, ``overlapping``, ``regimes`` or ``worse``
     horizon, tickers : int
     ic, lost : float
         Rank IC of the old champion, and how much less the new one has.
@@ -124,6 +125,7 @@ def asks(seeds: int) -> list[Ask]:
         *(("equal", {"tickers": n}) for n in (8, 100)),
         ("refitted", {}),
         *(("overlapping", {"horizon": h}) for h in (5, 20)),
+        ("regimes", {}),
     ]
     found = [Ask(study, seed, **more) for study, more in kinds for seed in range(seeds)]
     for tickers in (50, 100, 300):
@@ -135,7 +137,13 @@ def asks(seeds: int) -> list[Ask]:
 
 def answers(batch: Sequence[Ask]) -> list[Answer]:
     """Return what the guard did in each market of `batch`."""
-    studies = {"equal": _equal, "refitted": _refitted, "overlapping": _overlapping, "worse": _worse}
+    studies = {
+        "equal": _equal,
+        "refitted": _refitted,
+        "overlapping": _overlapping,
+        "regimes": _regimes,
+        "worse": _worse,
+    }
     return [answer for ask in batch for answer in studies[ask.study](ask)]
 
 
@@ -184,6 +192,15 @@ def _overlapping(ask: Ask) -> Iterator[Answer]:
         d = lfilter(np.ones(ask.horizon), [1.0], noise)[ask.horizon :]
         row = f"values over {ask.horizon} sessions"
         yield Answer("equal, a promotion, overlapping values", row, taken_back(d, overlap=ask.horizon))
+
+
+def _regimes(ask: Ask) -> Iterator[Answer]:
+    """Compare two regime models, whose labels reach over 20 sessions, by the guard's rule and by two quicker ones."""
+    _, last = guard_terms(POLICY, guarded_regimes.HORIZON)
+    for name, pairs in (("equal", guarded_regimes.EQUALS), ("worse", guarded_regimes.WORSE)):
+        for row, pair in pairs.items():
+            for rule, terms in guarded_regimes.looks(guarded_regimes.differences(ask.seed, pair, last)):
+                yield Answer(f"regimes, {name}: {rule}", row, terms)
 
 
 def _worse(ask: Ask) -> Iterator[Answer]:

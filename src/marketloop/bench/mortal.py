@@ -53,7 +53,8 @@ class Ended:
 class Mortal:
     """A server of jobs: one at a time, each in a process of its own.
 
-    A context manager: leaving it ends the server.
+    A context manager: leaving it kills the job that still runs and ends the server. Each job leads a process group of
+    its own, and what kills it kills the group.
 
     Parameters
     ----------
@@ -77,6 +78,9 @@ class Mortal:
 
     def __exit__(self, *_: object) -> None:
         if self._process is not None and self._process.stdin is not None:
+            if self._pid:
+                with suppress(ProcessLookupError):
+                    self.signal(signal.SIGKILL)
             self._process.stdin.close()
             self._process.wait()
             self._server().stdout.close()  # type: ignore[union-attr]
@@ -111,13 +115,14 @@ class Mortal:
         return told
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the job."""
-        os.kill(self._pid, number)
+        """Send a signal to the job and whatever it started."""
+        os.killpg(self._pid, number)
 
     def wait(self) -> Ended:
         """Wait for the end of the job."""
         while "code" not in (told := self._line(None)):
             pass
+        self._pid = 0
         seconds = time.perf_counter() - self._started
         answer = self._answer or Path(os.devnull)
         said = answer.read_text(encoding="utf-8")
@@ -158,6 +163,7 @@ def serve(jobs: Mapping[str, Job]) -> None:
         pid = os.fork()
         if pid == 0:
             _live(jobs, asked)
+        _lead_group(pid)
         _say(pid=pid)
         while True:
             _, status, usage = os.wait4(pid, os.WUNTRACED)
@@ -170,6 +176,7 @@ def serve(jobs: Mapping[str, Job]) -> None:
 def _live(jobs: Mapping[str, Job], asked: Mapping[str, Any]) -> None:
     """Do the job in this process, and end it."""
     code = 0
+    _lead_group(0)
     os.dup2(2, 1)  # what a library prints is not for whoever asked
     try:
         faults.arm(asked["fault"])
@@ -180,6 +187,12 @@ def _live(jobs: Mapping[str, Job], asked: Mapping[str, Any]) -> None:
     faults.arm("")
     Path(asked["answer"]).write_text(json.dumps(document, default=str), encoding="utf-8")
     os._exit(code)
+
+
+def _lead_group(pid: int) -> None:
+    """Give a process a group of its own: the child and its parent both do, whoever comes first."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.setpgid(pid, pid)
 
 
 def _say(**told: Any) -> None:

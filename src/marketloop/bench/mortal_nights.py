@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -117,6 +118,8 @@ def main() -> None:
     vars(turn)  # what a cycle imports when something is to be trained
     set_up_logging(None)
     mlflow()
+    gc.collect()
+    gc.freeze()  # else each child looks through all that was imported: half of so small a night
     serve(JOBS)
 
 

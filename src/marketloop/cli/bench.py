@@ -29,7 +29,7 @@ def command(
     first_seed: Annotated[int | None, typer.Option("--first-seed", min=0, help="honesty: the first seed.")] = None,
     kinds: Annotated[str | None, typer.Option("--kinds", help="honesty: kinds of markets, with commas.")] = None,
     families: Annotated[str | None, typer.Option("--families", help="honesty: families, with commas.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="honesty: a line per market; resumes from it.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="honesty, faults: a line per trial; resumes.")] = None,
     real_file: Annotated[Path | None, typer.Option("--real-file", help="honesty: real bars to shuffle.")] = None,
     dashboards: Annotated[int | None, typer.Option("--dashboards", min=0, help="serve: pages open meanwhile.")] = None,
     training: Annotated[bool, typer.Option("--training", help="serve: a niced training run beside it.")] = False,

@@ -36,7 +36,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "models": Entry("marketloop.cli.models", "List versions with their figures."),
     "champion": Entry("marketloop.cli.champion", "Show who serves, now or at an earlier time."),
     "export": Entry("marketloop.cli.export", "Copy a version out, or write the file views again."),
-    "rebuild": Entry("marketloop.cli.rebuild", "Train a kept version again and compare."),
+    "rebuild": Entry("marketloop.cli.rebuild", "Train a kept version again and compare; restore lost scores."),
     "predict": Entry("marketloop.cli.predict", "Show what the champion says of tickers."),
     "rank": Entry("marketloop.cli.rank", "Order the tickers by the score of a champion."),
     "regime": Entry("marketloop.cli.regime", "Show what the champion says of the market's regime."),

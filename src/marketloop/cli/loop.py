@@ -12,7 +12,11 @@ import typer
 from marketloop.cli.call import Answer, Call
 from marketloop.cli.render import Screen, plain
 
-__all__ = ["Teller", "command"]
+__all__ = ["ScheduleOption", "Teller", "command"]
+
+ScheduleOption = Annotated[
+    str | None, typer.Option("--schedule", metavar="PROFILE", help="default, calm or off, instead of the settings'.")
+]
 
 
 class Teller:
@@ -41,6 +45,7 @@ def command(
     call: Call,
     once: Annotated[bool, typer.Option("--once", help="One round: run what is due now, then end.")] = False,
     health: Annotated[bool, typer.Option("--health", help="Only say whether a loop runs; exit code 1 if not.")] = False,
+    schedule: ScheduleOption = None,
     tied: Annotated[bool, typer.Option("--tied", help="End when standard input ends.", hidden=True)] = False,
 ) -> Answer:
     """Plan what is due, react to events, and run one request at a time, until SIGTERM or Ctrl-C.
@@ -55,7 +60,7 @@ def command(
     until = stopping.stop_flag()
     if tied:
         stopping.tie_to_parent()
-    with call.open_house() as house:
+    with call.open_house({"retraining.schedule": schedule}) as house:
         teller = Teller(call, quiet=once)
         one = call.room("loop.worker").Worker(house, say=teller)
         if not once:

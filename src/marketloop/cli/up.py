@@ -11,16 +11,19 @@ import typer
 
 from marketloop.cli.call import Answer, Call
 from marketloop.cli.commands import COMMANDS
-from marketloop.cli.loop import Teller
+from marketloop.cli.loop import ScheduleOption, Teller
 from marketloop.core.errors import MarketLoopError
 
 __all__ = ["command"]
 
 PROGRAMS: Final = ("loop", "serve")
+TALKING: Final = ("loop",)
+"""Programs that print what happens; a server prints no document."""
 
 
 def command(
     call: Call,
+    schedule: ScheduleOption = None,
     tied: Annotated[bool, typer.Option("--tied", help="End when standard input ends.", hidden=True)] = False,
 ) -> Answer:
     """Run the loop and, where there is one, the web server; restart one that dies, later and later.
@@ -31,6 +34,7 @@ def command(
     until = stopping.stop_flag()
     if tied:
         stopping.tie_to_parent()
+    call.settings({"retraining.schedule": schedule})  # what is wrong is said before anything is started
     root = str(call.project().root)
     teller = Teller(call)
 
@@ -39,17 +43,23 @@ def command(
         if what == "alarm":
             threading.Thread(target=_sound, args=(call, about), daemon=True).start()
 
-    flags = ("--tied", *(("--json",) if call.json else ()))
-    programs = {name: ("--project", root, name, *flags) for name in PROGRAMS if name in COMMANDS}
+    spoken = ("--json",) if call.json else ()
+    given = {"loop": ("--schedule", schedule) if schedule else ()}
+    programs = {
+        name: ("--project", root, name, "--tied", *(spoken if name in TALKING else ()), *given.get(name, ()))
+        for name in PROGRAMS
+        if name in COMMANDS
+    }
     sys.stdout.flush()
     supervisor.Supervisor(programs, say=say, output=sys.stdout.buffer).run(until)
     raise typer.Exit
 
 
 def _sound(call: Call, about: Mapping[str, Any]) -> None:
-    """Tell somebody that a program keeps dying, from here: the loop may be the one that dies."""
+    """Tell somebody that a program refuses to run or keeps dying, from here: the loop may be the one that does."""
     alarms = call.room("loop.alarms")
-    title = f"marketloop {about['program']} has died {about['in_a_row']} times in a row"
+    how = "refuses to run" if about["refused"] else f"has died {about['in_a_row']} times in a row"
+    title = f"marketloop {about['program']} {how}"
     try:
         with call.open_helm() as helm:
             error = about["words"] or f"exit code {about['exit_code']}"

@@ -35,6 +35,8 @@ class Collection:
         First day wanted, the pre-roll of the features not included.
     options : mapping
         Options of the source.
+    settings : mapping
+        What ``[data]`` said when this was recorded, as JSON; empty in a record of an earlier version.
     """
 
     source: str
@@ -43,6 +45,7 @@ class Collection:
     universe: str | None = None
     start: dt.date | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
         """Write ``collection.json`` in `folder`, as a whole or not at all."""

@@ -39,7 +39,19 @@ from marketloop.evaluation.rank_ic import SMALL_UNIVERSE
 from marketloop.evaluation.splits import known_before
 from marketloop.labels import Panel
 
-__all__ = ["Block", "Fitted", "Stream", "StreamSpec", "advance", "advance_folds", "fit_nominee", "grid_of", "scale_of"]
+__all__ = [
+    "Block",
+    "Fitted",
+    "Stream",
+    "StreamSpec",
+    "advance",
+    "advance_folds",
+    "fit_again",
+    "fit_nominee",
+    "grid_of",
+    "scale_of",
+    "score_again",
+]
 
 LEAST_SESSIONS = 250
 ENOUGH_ROWS = 10_000
@@ -195,7 +207,7 @@ def advance(
         raise FailedError(
             f"stream {stream.fingerprint} belongs to another recipe than {spec.fingerprint}: open a new stream instead"
         )
-    matrix = with_ranks(matrix) if any(c.recipe.needs_ranks for c in spec.contenders) else matrix
+    matrix = _ranked(matrix, spec)
     wanted = _blocks_to_score(stream, matrix, spec)
     if not wanted:
         return stream
@@ -238,8 +250,32 @@ def advance_folds(
 
 def fit_nominee(matrix: Matrix, spec: StreamSpec, folds: Sequence[FoldRecord], start: int) -> Fitted:
     """Make the model that the complete recipe makes at the close of session ``start - 1``."""
+    return _fit(matrix, spec, nominate(folds, spec.contenders, before=start), start)
+
+
+def fit_again(matrix: Matrix, spec: StreamSpec, contender: Contender, number: int) -> Fitted:
+    """Make the model of block `number` once more, from the rows of then and the contender that was nominated then."""
+    return _fit(_ranked(matrix, spec).take(np.isfinite(matrix.label)), spec, contender, number * spec.block)
+
+
+def score_again(matrix: Matrix, panel: Panel, spec: StreamSpec, fitted: Fitted, *, after: int | None) -> pl.DataFrame:
+    """Let the model of a block say once more what it said of its sessions in `matrix` that come after `after`.
+
+    With the rows of then it is the same to the bit: as many rows are predicted at once as were then.
+    """
+    matrix = _ranked(matrix, spec)
+    labelled = matrix.take(np.isfinite(matrix.label))
+    scored = Stream("").scores if after is None else pl.DataFrame({"session": [after]})
+    before = Stream(spec.fingerprint, scores=scored, open_model=fitted)
+    return _BlockWork(matrix, labelled, panel, spec, before)(fitted.block.number)[1]
+
+
+def _ranked(matrix: Matrix, spec: StreamSpec) -> Matrix:
+    return with_ranks(matrix) if any(c.recipe.needs_ranks for c in spec.contenders) else matrix
+
+
+def _fit(matrix: Matrix, spec: StreamSpec, contender: Contender, start: int) -> Fitted:
     train = matrix.take(known_before(matrix, start))
-    contender = nominate(folds, spec.contenders, before=start)
     kept = feature_names_kept(train)
     learner = contender.build(spec.seed, spec.threads).fit(train.select(kept))
     prior = _prior(train, len(spec.family.classes))

@@ -26,7 +26,19 @@ from marketloop.state.outbox import Message
 if TYPE_CHECKING:
     from marketloop.loop.channels import Channel
 
-__all__ = ["KINDS", "Alarm", "Place", "deliver", "enter", "raise_alarm", "repaired", "went_wrong"]
+__all__ = [
+    "KINDS",
+    "Alarm",
+    "Place",
+    "deliver",
+    "due",
+    "enter",
+    "is_listened_to",
+    "raise_alarm",
+    "repaired",
+    "went_wrong",
+    "write_down",
+]
 
 KINDS: Final = ("success", "validation", "degradation", "rollback", "error", "drift", "repair")
 URGENT: Final = frozenset({"error", "rollback", "degradation"})
@@ -165,25 +177,37 @@ def deliver(place: Place) -> int:
     Each channel gets one chance per round: after its first failure the rest waits, with pauses that double. One that
     hangs costs ``[alarms] timeout_s``, once. Nothing is raised: a dead channel never stops the loop.
     """
-    log = get_logger("alarms")
-    zone = ZoneInfo(place.settings.project.timezone)
+    write_down(place)
     try:
-        append_new(place.project.models / "alerts.log", place.state, zone)
+        waits = due(place)
+        return _tell_all(place, waits, ZoneInfo(place.settings.project.timezone)) if waits else 0
     except MarketLoopError as error:
-        log.warning("alerts.log is behind", reason=str(error))
-    try:
-        with place.state.read() as db:
-            # The next attempt of each that is due: those that wait for a dead channel do not stand before the others.
-            due = outbox.pending(db, TOPIC, limit=AT_ONCE, at=place.clock.now(), delays=DELAYS)
-        return _tell_all(place, due, zone) if due else 0
-    except MarketLoopError as error:
-        log.error("alarms were not delivered", reason=str(error))
+        get_logger("alarms").error("alarms were not delivered", reason=str(error))
         return 0
 
 
-def _tell_all(place: Place, due: Sequence[Message], zone: ZoneInfo) -> int:
+def write_down(place: Place) -> None:
+    """Bring ``alerts.log`` up to date; nothing is raised."""
+    try:
+        append_new(place.project.models / "alerts.log", place.state, ZoneInfo(place.settings.project.timezone))
+    except MarketLoopError as error:
+        get_logger("alarms").warning("alerts.log is behind", reason=str(error))
+
+
+def due(place: Place) -> tuple[Message, ...]:
+    """Return what may be told to a channel now: those that wait for a dead one do not stand before the others."""
+    with place.state.read() as db:
+        return outbox.pending(db, TOPIC, limit=AT_ONCE, at=place.clock.now(), delays=DELAYS)
+
+
+def is_listened_to(place: Place) -> bool:
+    """Say whether the project may have any channel; a plugin's is known only where plugins are loaded."""
+    return bool(place.settings.alarms.urls or place.settings.plugins or _plugins(place))
+
+
+def _tell_all(place: Place, waits: Sequence[Message], zone: ZoneInfo) -> int:
     channels, failed, told = _channels(place), set[str](), 0
-    for message in due:
+    for message in waits:
         name = str(message.payload["channel"])
         channel = channels.get(name)
         if channel is None:

@@ -17,7 +17,7 @@ from marketloop.state.decisions import Decision
 from marketloop.state.lease import Lease
 from marketloop.state.versions import Version
 
-__all__ = ["promote_by_hand"]
+__all__ = ["holding_cycle", "promote_by_hand"]
 
 
 def promote_by_hand(house: House, family: str, version: int, *, reason: str) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def promote_by_hand(house: House, family: str, version: int, *, reason: str) -> 
     slot = house.slot(family)
     row, word, proven = _looked_at(house, slot, version)
     board = score_version(house, Voice(slot, version, not proven))
-    with _held(house) as held:
+    with holding_cycle(house) as held:
         before = house.registry.champion(slot)
         if before is not None and before.version == version:
             raise RefusedError(f"version {version} of {slot} is the champion already")
@@ -98,7 +98,7 @@ def _looked_at(house: House, slot: Slot, version: int) -> tuple[Version, Decisio
 
 
 @contextmanager
-def _held(house: House) -> Iterator[Lease]:
+def holding_cycle(house: House) -> Iterator[Lease]:
     """Hold the lease of a cycle; raise `BusyError` while one is running."""
     with house.state.write() as db:
         mine, holder = take_cycle(db, at=house.clock.now())

@@ -16,7 +16,8 @@ import numpy as np
 from marketloop.loop.house import House
 from marketloop.loop.results import FamilyResult
 from marketloop.registry.standing import pinned_reason
-from marketloop.state import cycles, lease, streams, this_process, versions
+from marketloop.state import cycles, streams, versions
+from marketloop.state.sight import living_holder
 
 if TYPE_CHECKING:  # neither layer runs anything of these, and the first must be quick to import
     from marketloop.evaluation.stream import StreamSpec
@@ -84,16 +85,9 @@ def running_cycle(house: House) -> str | None:
     A process of another host counts as dead when this host has seen it give no sign of life for `lease.PATIENCE`; the
     look itself is what is written down for the next one.
     """
-    here = this_process()
-    with house.state.read() as db:
-        held = lease.holder(db, "cycle")
-    if held is None or held.process.is_dead(here):
+    held = living_holder(house.state, "cycle", at=house.clock.now())
+    if held is None:
         return None
-    if held.process.host != here.host:
-        with house.state.write() as db:
-            held = lease.in_the_way(db, "cycle", process=here, at=house.clock.now())
-        if held is None:
-            return None
     return (
         f"another cycle is running ({held.process}, since {held.acquired_at:%Y-%m-%d %H:%M} UTC): wait for it, or look "
         "at `marketloop status`"

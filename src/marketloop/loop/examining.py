@@ -31,7 +31,7 @@ from marketloop.loop.pairing import against_champion, continuity, training_scale
 from marketloop.loop.policy import gate_policy
 from marketloop.loop.preparing import Prepared
 from marketloop.loop.streams import append_stream, gate_slot, keep_look, open_stored, since
-from marketloop.loop.training import check_enough, manifest_of, origin_of
+from marketloop.loop.training import check_enough, manifest_of, origin_of, recipe_of
 from marketloop.loop.trials import trial_evidence
 from marketloop.registry import Candidate
 from marketloop.runtime.logging import get_logger
@@ -40,7 +40,7 @@ from marketloop.state import Slot, champions
 from marketloop.state.champions import Champion
 from marketloop.state.streams import Stream as StreamRow
 
-__all__ = ["Examined", "Made", "examine_candidate", "make_candidate"]
+__all__ = ["Examined", "Made", "examine_candidate", "make_candidate", "side_by_side"]
 
 IMPORTANCE_SESSIONS: Mapping[str, int] = {"ticker": 63, "session": 252}
 IMPORTANCE_STEP: Mapping[str, int] = {"ticker": 3, "session": 1}
@@ -90,16 +90,17 @@ def make_candidate(house: House, spec: StreamSpec, prepared: Prepared, *, tell: 
     slot = house.slot(spec.family.name)
     session = prepared.panel.last
     stored = open_stored(house, slot, spec)
-    workers = _side_by_side(house.threads, prepared.matrix)
+    workers = side_by_side(house.threads, prepared.matrix)
+    walking = replace(spec, threads=max(1, house.threads // workers))
     stream = advance(
         stored.stream,
         prepared.matrix,
         prepared.panel,
-        replace(spec, threads=max(1, house.threads // workers)),
+        walking,
         pmap=partial(threaded_map, workers=workers),
         on_progress=lambda done, total: tell("walking forward", done, total),
     )
-    row = append_stream(house, slot, stored, stream, session=session)
+    row = append_stream(house, slot, stored, stream, session=session, made=recipe_of(house, walking, prepared))
     stream = since(stream, stored.after)
     fitted = fit_nominee(prepared.matrix, spec, stream.folds, session + 1)
     rule = signal_rule(stream.scores)
@@ -124,7 +125,7 @@ def make_candidate(house: House, spec: StreamSpec, prepared: Prepared, *, tell: 
     return Made(slot, spec, prepared, row, stream, fitted, candidate, rule, manifest)
 
 
-def _side_by_side(threads: int, matrix: Matrix) -> int:
+def side_by_side(threads: int, matrix: Matrix) -> int:
     """Return how many fits may run at once: together they have the threads of one, and their copies of rows fit in."""
     return max(1, min(threads, MOST_FITS, int(COPIES // max(1, matrix.X.nbytes))))
 

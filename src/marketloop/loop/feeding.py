@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from marketloop.loop.alarms import raise_alarm, repaired
+from marketloop.loop.alarms import deliver, raise_alarm, repaired
 from marketloop.loop.house import House
 from marketloop.loop.mirroring import drain_mirrors, repair_mirrors
 from marketloop.loop.ringing import ring
@@ -31,6 +31,6 @@ def feed_mirrors(house: House, *, repair: bool = False) -> int:
     if repair:
         repair_mirrors(house, on_repair=hear)
     drain_mirrors(house, on_repair=hear)
-    ring(house)  # what was decided by hand, or by a process that died before it told anybody
+    ring(house, tell=deliver)  # what was decided by hand, or by a process that died before it told anybody
     with house.state.read() as db:
         return outbox.waiting(db, MIRRORED)

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from marketloop.core.errors import MarketLoopError
 from marketloop.data.calendar import load_closes
-from marketloop.data.collection import Collection
 from marketloop.loop.house import House
 from marketloop.loop.ingesting import source_of
+from marketloop.loop.standing_order import standing_order
 
 __all__ = ["completed_session", "sessions_after", "source_newest", "stored_newest"]
 
@@ -60,9 +60,10 @@ def source_newest(house: House, *, at: dt.datetime) -> tuple[dt.date | None, str
     str
         Why it could not be asked, in one sentence; empty otherwise.
     """
-    collection = Collection.load(house.project.data)
-    if collection is None:
+    order = standing_order(house)
+    if order is None:
         return None, "no source has been chosen: run `marketloop collect`"
+    collection = order.collection
     coverage = house.store.coverage()
     since = coverage["last"].max()
     if not isinstance(since, dt.date):

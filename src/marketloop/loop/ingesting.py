@@ -24,6 +24,7 @@ from marketloop.data.vintages import series_warnings
 from marketloop.loop.flight import beating
 from marketloop.loop.house import House
 from marketloop.loop.quality import write_quality
+from marketloop.loop.standing_order import from_settings, said_by_settings, standing_order
 from marketloop.state import lease, this_process
 
 __all__ = ["CollectRequest", "Ingested", "ingest", "parse_timeframe", "source_of"]
@@ -36,7 +37,7 @@ Telling = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class CollectRequest:
-    """Which bars are wanted; what is left out follows the last collection, then the settings."""
+    """Which bars are wanted; what is left out follows edited settings, then the last collection, then the settings."""
 
     source: str | None = None
     path: Path | None = None
@@ -114,7 +115,7 @@ def _collecting(house: House) -> Iterator[None]:
 
 
 def _ingest(house: House, request: CollectRequest, tell: Telling | None) -> Ingested:
-    wanted = _wanted(house, request)
+    wanted, notes = _wanted(house, request)
     source = source_of(house, wanted)
     universe = resolve_universe(wanted.universe or "all", source.tickers(), named=house.catalog.universes)
     tickers = wanted.tickers or universe.tickers
@@ -148,12 +149,13 @@ def _ingest(house: House, request: CollectRequest, tell: Telling | None) -> Inge
         universe=wanted.universe,
         start=start,
         options=wanted.options,
+        settings=said_by_settings(house),
     )
     kept.save(house.project.data)
     if request.output is not None:
         write_copies(house.store, request.output)
     complete = bool(wanted.tickers) or wanted.source == "synthetic"  # nobody ever left a simulated market
-    warnings = (*(() if complete else universe.warnings), *rewritten, *_reported(house))
+    warnings = (*notes, *(() if complete else universe.warnings), *rewritten, *_reported(house))
     return Ingested(collected, kept, warnings, house.store.coverage())
 
 
@@ -193,21 +195,15 @@ def parse_timeframe(text: str) -> dt.timedelta:
     return dt.timedelta(days=round(int(found[1]) * UNITS[found[2]]))
 
 
-def _wanted(house: House, request: CollectRequest) -> Collection:
-    before = Collection.load(house.project.data)
-    asked = house.settings.data
-    if before is None or (request.source is not None and request.source != before.source):
-        start = asked.start
-        before = Collection(
-            source=request.source or asked.source,
-            path=None if asked.path is None else str(asked.path),
-            tickers=asked.tickers,
-            universe=asked.universe,
-            start=start,
-            options=asked.options if request.source in {None, asked.source} else {},
-        )
+def _wanted(house: House, request: CollectRequest) -> tuple[Collection, tuple[str, ...]]:
+    """Return what is collected, and what must be said where flags, settings and record differ."""
+    order = standing_order(house)
+    if order is None or (request.source is not None and request.source != order.collection.source):
+        before, notes = from_settings(house, request.source), {}
+    else:
+        before, notes = order.collection, dict(order.notes)
     named = bool(request.tickers or request.universe)
-    return Collection(
+    wanted = Collection(
         source=request.source or before.source,
         path=str(request.path.resolve()) if request.path is not None else before.path,
         tickers=request.tickers if named else before.tickers,
@@ -215,6 +211,8 @@ def _wanted(house: House, request: CollectRequest) -> Collection:
         start=before.start,
         options={**before.options, **request.options},
     )
+    flags = {"source": request.source, "path": request.path, "universe": named, "tickers": named, "top": request.top}
+    return wanted, tuple(note for key, note in notes.items() if not flags.get(key))
 
 
 def _start_of(source: Source, timeframe: str | None, tickers: tuple[str, ...], end: dt.date) -> dt.date | None:

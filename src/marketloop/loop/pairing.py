@@ -19,6 +19,7 @@ from marketloop.loop.house import House
 from marketloop.loop.preparing import Prepared
 from marketloop.loop.scoring import output_of
 from marketloop.loop.streams import stored_scores
+from marketloop.state import streams
 from marketloop.state.champions import Champion
 
 __all__ = ["against_champion", "continuity", "frozen_scores", "measured", "series_of", "training_scale"]
@@ -81,7 +82,7 @@ def against_champion(
     After the champion's last label it is the frozen champion itself that is compared. When another recipe made it,
     the difference to *its* stream goes before, on the sessions until then: both sides of that were out of sample. A
     champion that came back by a rollback is compared on later sessions only: those before have had their say, and
-    would undo the rollback the next night.
+    would undo the rollback the next night. Of a stream whose scores are lost and given up nothing is left to compare.
 
     Parameters
     ----------
@@ -103,6 +104,10 @@ def against_champion(
     heard = prepared.panel.first - 1 if returned is None else returned
     after = own.minus(frozen).between(max(through + horizon, heard) + 1, last)
     if champion.stream_id is None or champion.stream_id == stream_id:
+        return after
+    with house.state.read() as db:
+        row = streams.get(db, champion.stream_id)
+    if row is not None and row.is_given_up:
         return after
     theirs = measured(prepared, spec, stored_scores(house, champion.stream_id))
     before = own.minus(theirs).between(heard + 1, through + horizon)

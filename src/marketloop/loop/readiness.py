@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from marketloop.data.collection import Collection
 from marketloop.loop.freshness import sessions_after, source_newest, stored_newest
 from marketloop.loop.house import House
+from marketloop.loop.standing_order import standing_order
 
 __all__ = ["ENDED", "Probe", "Readiness", "readiness_of"]
 
@@ -85,8 +85,8 @@ def readiness_of(house: House, session: dt.date, *, at: dt.datetime, last: Probe
         return Readiness("ended", why, probe)
     missing = sessions_after(house.settings.project.calendar, newest, session)
     if missing > ENDED and not probe.trouble:
-        collection = Collection.load(house.project.data)
-        name = "source" if collection is None else f"source {collection.source}"
+        order = standing_order(house)
+        name = "source" if order is None else f"source {order.collection.source}"
         why = f"the {name} ends on {newest}, {missing} sessions or more before {session}: nothing newer is to come"
         return Readiness("ended", why, probe)
     return Readiness("late", f"the bars of {session} are not there, the newest are of {newest}{told}", probe)

@@ -17,6 +17,7 @@ from marketloop.data.store import DeltaBarStore
 from marketloop.dataset import newest_rows, with_ranks
 from marketloop.evaluation.nomination import Contender
 from marketloop.evaluation.splits import known_before
+from marketloop.evaluation.stream import StreamSpec
 from marketloop.loop.house import House
 from marketloop.loop.lookup import recorded_spec
 from marketloop.loop.preparing import Prepared, prepare
@@ -28,7 +29,7 @@ from marketloop.registry.disk import digest
 from marketloop.runtime.clock import FixedClock, ticks
 from marketloop.state import Slot
 
-__all__ = ["AGREEMENT", "Rebuilt", "rebuild"]
+__all__ = ["AGREEMENT", "Rebuilt", "house_then", "prepared_then", "rebuild"]
 
 AGREEMENT: Final = 1e-6
 """Largest difference of two predictions that are called the same, where threads added up in another order."""
@@ -123,8 +124,13 @@ def rebuild(house: House, family: str, version: int) -> Rebuilt:
     slot = house.slot(family)
     artefact = house.registry.load(slot, version)
     manifest = artefact.manifest
-    past = _house_then(house, slot, manifest)
-    prepared = _prepared_then(past, slot, manifest)
+    name = f"{slot} v{version}"
+    past = house_then(house, manifest, name)
+    try:
+        spec = recorded_spec(past, slot.family, manifest)
+    except UsageError as error:
+        raise RefusedError(f"{name} cannot be trained again: {error}") from error
+    prepared = prepared_then(past, spec, manifest, name)
     recipe, parts = _fitted(past, prepared, slot, manifest)
     difference, compared = _difference(recipe, artefact, parts, prepared)
     return Rebuilt(
@@ -171,8 +177,21 @@ class _StoreThen(DeltaBarStore):
         return super().sectors(version=self._then.get("sectors") if version is None else version)
 
 
-def _house_then(house: House, slot: Slot, manifest: Mapping[str, Any]) -> House:
-    """Return a house that reads the recorded tables and lives at the time of the training."""
+def house_then(house: House, manifest: Mapping[str, Any], name: str) -> House:
+    """Return a house that reads the recorded tables and lives at the time of the training.
+
+    Parameters
+    ----------
+    manifest : mapping
+        Of a version, or what a stream's scores were made of: ``data_version, tables, created_at, fill, plugins``.
+    name : str
+        What was trained then, for the sentence of an error.
+
+    Raises
+    ------
+    RefusedError
+        That data version cannot be read any more, or the plugins are others.
+    """
     tables = {"bars": int(manifest["data_version"]), **_tables(manifest)}
     clock = FixedClock(dt.datetime.fromisoformat(str(manifest["created_at"])))
     settings = house.settings
@@ -184,9 +203,15 @@ def _house_then(house: House, slot: Slot, manifest: Mapping[str, Any]) -> House:
         past.store.read(tickers=("",))
     except MarketLoopError as error:
         raise RefusedError(
-            f"{slot} v{manifest['version']} was trained on data version {tables['bars']}, which cannot be read any "
-            f"more ({error}): restore data/ from a backup, or train a new version"
+            f"{name} was trained on data version {tables['bars']}, which cannot be read any more ({error}): restore "
+            "data/ from a backup, or train a new version"
         ) from error
+    plugins = manifest.get("plugins")
+    if plugins is not None and plugins != past.catalog.fingerprint:
+        raise RefusedError(
+            f"{name} was trained with other plugins than those of now: their sources enter its features and recipes. "
+            "Bring back the plugin files as they were, or train a new version"
+        )
     return past
 
 
@@ -194,17 +219,9 @@ def _tables(manifest: Mapping[str, Any]) -> dict[str, int | None]:
     return {name: None if number is None else int(number) for name, number in (manifest.get("tables") or {}).items()}
 
 
-def _prepared_then(past: House, slot: Slot, manifest: Mapping[str, Any]) -> Prepared:
-    """Return the rows of then, or say which of their sources is another one now."""
-    name = f"{slot} v{manifest['version']}"
-    plugins = manifest.get("plugins")
-    if plugins is not None and plugins != past.catalog.fingerprint:
-        raise RefusedError(
-            f"{name} was trained with other plugins than those of now: their sources enter its features and recipes. "
-            "Bring back the plugin files as they were, or train a new version"
-        )
+def prepared_then(past: House, spec: StreamSpec, manifest: Mapping[str, Any], name: str) -> Prepared:
+    """Return the rows of then, or say which of their sources is another one now (`RefusedError`)."""
     try:
-        spec = recorded_spec(past, slot.family, manifest)
         prepared = prepare(past, spec, sample_size=float(manifest.get("sample_size", 1.0)))
     except UsageError as error:
         raise RefusedError(f"{name} cannot be trained again: {error}") from error

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any, Final
 
-from marketloop.loop.alarms import Alarm, Place, deliver, enter
+from marketloop.loop.alarms import Alarm, Place, enter
 from marketloop.loop.history import bring_up_to_date
+from marketloop.loop.messenger import hand_over
 from marketloop.runtime.logging import get_logger
 from marketloop.state import Connection, alarms, champions, cycles, decisions, heartbeats, this_process, versions
 from marketloop.state.cycles import Cycle
@@ -28,11 +29,17 @@ WEEK: Final = timedelta(days=7)
 HEADLINE: Final = ("accuracy", "f1_score", "precision", "recall", "roc_auc", "rank_ic", "icir", "z", "rmse", "log_loss")
 
 
-def ring(place: Place) -> int:
-    """Raise an alarm for whatever the ledger holds that nobody was told of, and deliver what waits; never fail.
+def ring(place: Place, *, tell: Callable[[Place], object] = hand_over) -> int:
+    """Raise an alarm for whatever the ledger holds that nobody was told of, and have what waits delivered; never fail.
 
-    Call it after a cycle, however it ended, after a promotion or rollback by hand, and now and then. What a killed
-    process did not tell is told by the next one. Returns how many alarms were raised.
+    Nobody is kept waiting by a channel: the loop or a process of its own tells them. Call it after a cycle, however it
+    ended, after a promotion or rollback by hand, and now and then. What a killed process did not tell is told by the
+    next one. Returns how many alarms were raised.
+
+    Parameters
+    ----------
+    tell : function of the place
+        `deliver` for the thread of a loop that has the time.
     """
     raised = 0
     try:
@@ -44,7 +51,7 @@ def ring(place: Place) -> int:
     except Exception as error:  # noqa: BLE001 -- the edge of a cycle that is over: its outcome must not change
         get_logger("alarms").error("the ledger was not looked at for alarms", reason=f"{type(error).__name__}: {error}")
     bring_up_to_date(place)
-    deliver(place)
+    tell(place)
     return raised
 
 

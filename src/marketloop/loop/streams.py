@@ -20,7 +20,16 @@ from marketloop.state import Slot, champions, skill, streams
 from marketloop.state.skill import Finding, Year
 from marketloop.state.streams import Stream as StreamRow
 
-__all__ = ["StoredStream", "append_stream", "gate_slot", "keep_look", "open_stored", "since", "stored_scores"]
+__all__ = [
+    "StoredStream",
+    "append_stream",
+    "gate_slot",
+    "keep_look",
+    "open_stored",
+    "scores_file",
+    "since",
+    "stored_scores",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +89,25 @@ def stored_scores(house: House, stream_id: str) -> pl.DataFrame:
     return pl.concat([Stream("").scores, *(_scores(house, piece) for piece in pieces)])
 
 
-def append_stream(house: House, slot: Slot, before: StoredStream, after: Stream, *, session: int) -> StreamRow:
+def append_stream(
+    house: House,
+    slot: Slot,
+    before: StoredStream,
+    after: Stream,
+    *,
+    session: int,
+    made: Mapping[str, Any] | None = None,
+) -> StreamRow:
     """Write what `after` holds beyond ``before`` and return the stream's row in the ledger.
 
     One file and one row for each piece of a block, the newest block's model once. The stream of another recipe is
     closed only now that this one has spoken; it keeps its scores, and the new one pays with less alpha (GATE.md, 4).
     Of a recipe that did harm, sessions through the alarm are not written again.
+
+    Parameters
+    ----------
+    made : mapping, optional
+        Of what the new scores were made: data version, tables, threads. With it they can be made again.
     """
     row = before.row or _opened(house, slot, after.fingerprint, session)
     last = before.stream.last_session
@@ -97,8 +119,6 @@ def append_stream(house: House, slot: Slot, before: StoredStream, after: Stream,
         model = _kept_model(house, row.id, block, before, after)
         first, end = int(piece["session"][0]), int(piece["session"][-1])
         path = f"{row.id}/scores_{first:06d}_{end:06d}.parquet"
-        content = io.BytesIO()
-        piece.write_parquet(content)
         stored = streams.Block(
             stream_id=row.id,
             first_session=first,
@@ -108,9 +128,9 @@ def append_stream(house: House, slot: Slot, before: StoredStream, after: Stream,
             train_through=block.train_through,
             rows=block.rows,
             path=path,
-            sha256=house.stream_files.put(path, content.getvalue()),
+            sha256=house.stream_files.put(path, scores_file(piece)),
             written_at=house.clock.now(),
-            params={**_block_params(block), "folds": new_folds, "model": model},
+            params={**_block_params(block), "folds": new_folds, "model": model, "made": dict(made or {})},
             model_path=f"{row.id}/model_{block.number:05d}" if model else "",
         )
         with house.state.write() as db:
@@ -154,6 +174,13 @@ def keep_look(house: House, slot: Slot, row: StreamRow, looked: GateSlot, record
         if looked.proven:
             z = record["z"] if record["z"] is not None else 0.0
             skill.record(db, Finding(row.id, slot, session, "proven", float(z), int(record["n"]), at))
+
+
+def scores_file(scores: pl.DataFrame) -> bytes:
+    """Return scores as the bytes of their file."""
+    content = io.BytesIO()
+    scores.write_parquet(content)
+    return content.getvalue()
 
 
 def _scores(house: House, piece: streams.Block) -> pl.DataFrame:

@@ -19,6 +19,8 @@ STEADY_S: Final = 60.0
 """A child that has lived so long has not died in a row."""
 ALARMING: Final = 5
 """Deaths in a row after which somebody is told; the restarts go on."""
+REFUSES: Final = 2
+"""Exit code of wrong use: settings that cannot be, a port that is taken. Starting it again at once changes nothing."""
 Saying = Callable[[str, Mapping[str, Any]], None]
 
 
@@ -32,6 +34,7 @@ class _Program:
     started: float = 0.0
     next_start: float = 0.0
     deaths: int = 0
+    refused: bool = False
 
 
 @dataclass(slots=True)
@@ -42,7 +45,8 @@ class Supervisor:
     ----------
     programs : mapping of name to the arguments of ``marketloop``
     say : function of a word and its details
-        Told of every start, death and stop; ``alarm`` when something keeps dying.
+        Told of every start, death and stop; ``alarm`` when something keeps dying, or once when it refuses to run. That
+        one is tried again every minute, without another word: the others go on, and somebody may put it right.
     output : file, optional
         Where standard output of the children goes.
     """
@@ -69,18 +73,31 @@ class Supervisor:
             if moment >= program.next_start:
                 program.child = Child.start(program.arguments, output=self.output)
                 program.started = moment
-                self.say("started", {"program": program.name, "pid": program.child.pid})
+                if not program.refused:
+                    self.say("started", {"program": program.name, "pid": program.child.pid})
         elif child.exit_code is not None:
-            program.deaths = program.deaths + 1 if moment - program.started < STEADY_S else 1
-            pause = min(LONGEST_S, SHORTEST_S * 2.0 ** min(program.deaths - 1, 10))
-            program.next_start = moment + pause
-            told = {"program": program.name, "exit_code": child.exit_code, "words": child.last_words()}
+            self._bury(program, child, moment)
+        elif program.refused and moment - program.started >= STEADY_S:
+            program.refused = False
+            self.say("started", {"program": program.name, "pid": child.pid})
+
+    def _bury(self, program: _Program, child: Child, moment: float) -> None:
+        """Say that a program died, and when it starts again."""
+        told = {"program": program.name, "exit_code": child.exit_code, "words": child.last_words()}
+        program.deaths = program.deaths + 1 if moment - program.started < STEADY_S else 1
+        known, program.refused = program.refused, child.exit_code == REFUSES
+        doublings = 10 if program.refused else min(program.deaths - 1, 10)
+        pause = min(LONGEST_S, SHORTEST_S * 2.0**doublings)
+        program.next_start = moment + pause
+        if not (program.refused and known):
             self.say("died", {**told, "in_a_row": program.deaths, "restart_in_s": pause})
-            if program.deaths % ALARMING == 0:
-                self.say("alarm", {**told, "in_a_row": program.deaths})
-            child.kill()  # what it started in its session
-            child.close()
-            program.child = None
+        if program.refused and not known:
+            self.say("alarm", {**told, "in_a_row": 1, "refused": True})
+        elif not program.refused and program.deaths % ALARMING == 0:
+            self.say("alarm", {**told, "in_a_row": program.deaths, "refused": False})
+        child.kill()  # what it started in its session
+        child.close()
+        program.child = None
 
     def _stop(self) -> None:
         children = {program.name: program.child for program in self._running if program.child is not None}

@@ -25,7 +25,16 @@ from marketloop.loop.shares import class_shares, never_seen, one_sided, regime_s
 from marketloop.loop.tuned import with_tuned
 from marketloop.registry import Candidate
 
-__all__ = ["HoldoutTable", "Trained", "check_enough", "holdout_table", "manifest_of", "origin_of", "train_family"]
+__all__ = [
+    "HoldoutTable",
+    "Trained",
+    "check_enough",
+    "holdout_table",
+    "manifest_of",
+    "origin_of",
+    "recipe_of",
+    "train_family",
+]
 
 Progress = Callable[[int, int], None]
 
@@ -251,6 +260,22 @@ def origin_of(house: House, prepared: Prepared, *, sample_size: float = 1.0) -> 
         "plugins": house.catalog.fingerprint,
         "fill": house.settings.features.fill,
         "sample_size": sample_size,
+    }
+
+
+def recipe_of(house: House, spec: StreamSpec, prepared: Prepared) -> dict[str, Any]:
+    """Return of what a stream's new scores are made, so that a lost file of theirs can be made again."""
+    return {
+        **origin_of(house, prepared),
+        "data_version": prepared.data_version,
+        "created_at": house.clock.now().isoformat(),
+        "matrix": prepared.matrix.fingerprint,
+        "horizon": spec.label.horizon,
+        "threshold": spec.label.threshold,
+        "feature_set": spec.feature_set,
+        "seed": spec.seed,
+        "threads": spec.threads,
+        "contenders": [{"recipe": c.recipe.name, "params": dict(c.params), "since": c.since} for c in spec.contenders],
     }
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from marketloop.core.errors import RefusedError
+from marketloop.core.errors import FailedError, RefusedError
 from marketloop.registry.disk import digest, make_folder, put_in_place, read_verified, safe_name, write_synced
 from marketloop.runtime.files import delete
 
@@ -16,8 +16,8 @@ __all__ = ["StreamFiles"]
 _PARTIAL = ".partial"
 
 REMEDY: Final = (
-    "restore the file from a backup; where there is none, declare other recipes in [family.NAME] recipes, "
-    "which opens a new stream and begins the evidence anew"
+    "restore the file from a backup, or run `marketloop rebuild FAMILY --stream`, which computes exactly what is lost "
+    "again and takes it only where it has the recorded sha256"
 )
 
 
@@ -56,6 +56,33 @@ class StreamFiles:
     def get(self, path: str, sha256: str) -> bytes:
         """Return the content of a file; raise `FailedError` when it is missing or damaged."""
         return read_verified(self._path(path), sha256, remedy=REMEDY)
+
+    def holds(self, path: str, sha256: str) -> bool:
+        """Say whether a file is there and is what was written."""
+        try:
+            self.get(path, sha256)
+        except FailedError:
+            return False
+        return True
+
+    def restore(self, path: str, content: bytes, sha256: str) -> None:
+        """Put a lost or damaged file back in its place, in one step.
+
+        Raises
+        ------
+        RefusedError
+            The content is not what was written once; what lies there is left as it is.
+        """
+        if (found := digest(content)) != sha256:
+            raise RefusedError(
+                f'"{self._path(path)}" is not the same when computed again: its sha256 is {found[:12]}..., '
+                f"{sha256[:12]}... was written"
+            )
+        target = self._path(path)
+        make_folder(target.parent)
+        beside = target.with_name(f".{target.name}{_PARTIAL}")
+        write_synced(beside, content)
+        put_in_place(beside, target)
 
     def recover(self, known: Collection[str]) -> tuple[str, ...]:
         """Delete the files that a killed process left without a row, and return their paths.

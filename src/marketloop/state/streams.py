@@ -17,6 +17,7 @@ from marketloop.state.schema import blocks, streams
 
 __all__ = [
     "HARM",
+    "LOST",
     "Block",
     "Stream",
     "add_block",
@@ -32,6 +33,8 @@ __all__ = [
 
 HARM = "harm alarm"
 """Why the harm alarm closes a stream."""
+LOST = "its scores are lost"
+"""How it begins to be said why somebody gave a stream up whose files are gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,11 @@ class Stream:
     opened_at: datetime
     closed_session: int | None = None
     closed_because: str | None = None
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether somebody closed it because its scores are lost."""
+        return (self.closed_because or "").startswith(LOST)
 
 
 @dataclass(frozen=True, slots=True)

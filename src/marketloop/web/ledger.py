@@ -146,7 +146,7 @@ def _of_models(seen: Tally, at: dt.datetime) -> Iterator[Metric]:
 
 def _next_runs(document: Mapping[str, Any]) -> dict[str, dt.datetime]:
     """Return when each family runs next, as the loop told it."""
-    told = document.get("status") or document
+    told = document
     return {
         str(row["family"]): dt.datetime.fromisoformat(row["next_run"])
         for row in told.get("families", [])

@@ -15,6 +15,7 @@ from marketloop.runtime.project import Project
 from marketloop.runtime.settings import Settings
 from marketloop.serving.desk import Desk
 from marketloop.state import State
+from marketloop.state.sight import Glance
 from marketloop.web.limits import Places
 from marketloop.web.meters import Meters
 from marketloop.web.sessions import Sessions, session_secret
@@ -47,6 +48,7 @@ class Premises:
     clock: Clock = field(default_factory=SystemClock)
     meters: Meters = field(default_factory=Meters)
     watchers: Places = field(default_factory=lambda: Places(64))
+    pulse: Glance = field(default_factory=Glance)
 
     @cached_property
     def sessions(self) -> Sessions:

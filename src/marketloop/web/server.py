@@ -116,8 +116,9 @@ def _listen(host: str, port: int) -> socket.socket:
     except (OSError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise UsageError(
-            f"cannot listen on {host}:{port} ({why}): the port is taken or the address is not of this machine; "
-            "choose another with --port or --host"
+            f"cannot listen on {host}:{port} ({why}): the port is taken, perhaps by another project's server, or the "
+            "address is not of this machine; give this project its own `[serve] port` in marketloop.toml, or --port or "
+            "--host"
         ) from error
 
 

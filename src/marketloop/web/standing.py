@@ -5,43 +5,49 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any, Final
 
-from marketloop.state import Connection, Slot, champions, cycles, heartbeats, lease, this_process, versions
+from marketloop.state import Connection, Slot, champions, cycles, heartbeats, versions
 from marketloop.state.champions import Champion
-from marketloop.state.heartbeats import Heartbeat
-from marketloop.state.lease import Lease
+from marketloop.state.cycles import Cycle
 from marketloop.state.requests import Request
+from marketloop.state.sight import living_holder
 from marketloop.web.premises import Premises
 from marketloop.web.problems import ProblemError
 
-__all__ = ["FRESH", "champion_of", "is_held", "job_document", "loop_is_alive", "status_document"]
+__all__ = ["FRESH", "champion_of", "job_document", "status_document"]
 
 FRESH: Final = dt.timedelta(seconds=90)
 HEADLINE: Final = ("f1_score", "accuracy", "precision", "recall")
+PLANNED: Final = ("next_retraining", "scheduled_jobs", "families", "accuracy")
+"""What the loop's heartbeat tells of its plans, by the names of A2."""
 NO_LOOP: Final = "no loop is running: start one with `marketloop up`"
 WITHOUT_LOOP: Final = {"next_run": None, "can_retrain_now": False, "why_not": NO_LOOP}
 
 
 def status_document(premises: Premises) -> dict[str, Any]:
-    """Return the document of A2: what the loop told last, with what the ledger says now on top."""
+    """Return the document of A2: what the loop told last, with what the ledger says now on top.
+
+    Whether loop and cycle run is judged as the loop itself does: a process of this host is looked at, one of another
+    by whether its signs of life change. A dead one's cycle is not called running, though nobody recorded its end yet.
+    """
     at = premises.clock.now()
+    holder = living_holder(premises.state, "cycle", at=at)
     slot = Slot(premises.settings.serve.primary, premises.desk.view.default_key)
     with premises.state.read() as db:
         beat = heartbeats.last(db, "loop")
-        alive = loop_is_alive(beat, at)
-        held = lease.holder(db, "cycle")
+        alive = premises.pulse.is_alive(beat, at=at, fresh=FRESH)
         champion = champions.current(db, slot)
         row = None if champion is None else versions.get(db, slot, champion.version)
         before = None if champion is None else champions.previous(db, slot)
         backup = None if before is None else versions.get(db, slot, before.version)
         recent = cycles.recent(db, limit=1)
         known = [champions.current(db, held_slot) for held_slot in champions.slots(db)]
-    told: dict[str, Any] = {} if beat is None else dict(beat.document.get("status", {}))
+    told = {} if beat is None else {name: beat.document[name] for name in PLANNED if name in beat.document}
     root = premises.project.models / "registry"
     families = told.get("families") or [_family(entry, at) for entry in known if entry is not None]
     return {
         **told,
         "running": alive,
-        "cycle_running": held is not None and is_held(held, at),
+        "cycle_running": holder is not None,
         "loop_seen_at": None if beat is None else beat.at.isoformat(),
         "current_metrics": {name: None if row is None else row.metrics.get(name) for name in HEADLINE},
         "baseline": {name: None if row is None else row.baseline.get(name) for name in HEADLINE},
@@ -53,32 +59,13 @@ def status_document(premises: Premises) -> dict[str, Any]:
         if not recent
         else {
             "cycle_id": recent[0].id,
-            "outcome": recent[0].outcome,
+            "outcome": _outcome(recent[0], runs=holder is not None),
             "started_at": recent[0].started_at.isoformat(),
             "reason": recent[0].reason,
         },
         "families": families if alive else [{**family, **WITHOUT_LOOP} for family in families],
         "stale": bool(premises.desk.view.trouble),
     }
-
-
-def is_held(held: Lease, at: dt.datetime) -> bool:
-    """Say whether the holder of a lease seems to live.
-
-    Of a process on this host that is known. Of another host there is only its heartbeat, by its own clock: good
-    enough to tell people, not to take the lease away.
-    """
-    here = this_process()
-    if held.process.host == here.host:
-        return not held.process.is_dead(here)
-    return abs(at - held.heartbeat_at) <= 2 * lease.PATIENCE
-
-
-def loop_is_alive(beat: Heartbeat | None, at: dt.datetime) -> bool:
-    """Say whether a loop worker gave a sign of life lately and has not died since."""
-    if beat is None or beat.document.get("stopped") or beat.process.is_dead(this_process()):
-        return False
-    return abs(at - beat.at) <= FRESH
 
 
 def champion_of(db: Connection, premises: Premises, family: str) -> Champion:
@@ -114,6 +101,11 @@ def job_document(request: Request) -> dict[str, Any]:
         "outcome": request.outcome,
         "why_not": request.why_not,
     }
+
+
+def _outcome(cycle: Cycle, *, runs: bool) -> str:
+    """Return the outcome of a cycle: one without an end whose process is gone is what the next cycle will record."""
+    return "failed" if cycle.outcome == cycles.RUNNING and not runs else cycle.outcome
 
 
 def _family(champion: Champion, at: dt.datetime) -> dict[str, Any]:
