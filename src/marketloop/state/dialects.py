@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import NullPool
 
 from marketloop.core.errors import UsageError
 from marketloop.runtime.redact import redact_text
@@ -21,6 +22,7 @@ __all__ = [
     "begin",
     "create_schema",
     "insert_new",
+    "open_as_is",
     "open_engine",
     "parse_url",
     "shown",
@@ -94,6 +96,20 @@ def open_engine(url: URL, *, schema: str, durability: Durability, timeout_s: flo
             "[state] url names PostgreSQL but its driver psycopg is not installed: pip install 'marketloop[postgres]'"
         ) from error
     return engine.execution_options(schema_translate_map={None: schema}, schema=schema)
+
+
+def open_as_is(url: URL, *, timeout_s: float) -> Engine:
+    """Return an engine on a SQLite file that must be there, and that no statement changes, its journal mode neither."""
+    path = Path(str(url.database)).absolute()
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"{path.as_uri()}?mode=rw", uri=True, timeout=timeout_s, check_same_thread=False, isolation_level=None
+        )
+        connection.execute("PRAGMA query_only=ON")
+        return connection
+
+    return create_engine("sqlite://", creator=connect, poolclass=NullPool)
 
 
 def begin(db: Connection, *, write: bool) -> None:
