@@ -64,7 +64,7 @@ def make_project(folder: Path) -> Path:
     record_settings(root / "marketloop.toml", context)
     here = ("--project", str(root))
     assert main([*here, "collect"]) == 0
-    for _ in range(3):
-        assert main([*here, "retrain", "price_predictor", "--force", "--reason", "the stage"]) == 0
+    for recipe in ((), ("--algorithm", "ridge", "--set", "penalty=6"), ()):
+        assert main([*here, "retrain", "price_predictor", "--force", "--reason", "the stage", *recipe]) == 0
     assert main([*here, "retrain", "momentum_ranker", "regime_classifier"]) == 0
     return root

@@ -124,7 +124,7 @@ def _degradation(patient: Patient, reign: _Reign) -> Finding:
     back = f'marketloop rollback {family} --reason "worse since version {now.version}"'
     if now.action == "harm":
         word = reign.words.get(now.decision_id)
-        value = f"degradation: the harm alarm took version {now.version} out of service on {now.recorded_at:%Y-%m-%d}"
+        value = f"the harm alarm took version {now.version} out of service on {now.recorded_at:%Y-%m-%d}"
         told = f": {word.reason}" if word is not None else ""
         return warning(name, value + told, f"marketloop retrain {family}, or {back}", expected="a champion in service")
     returned = next(
@@ -133,11 +133,11 @@ def _degradation(patient: Patient, reign: _Reign) -> Finding:
     if returned is not None:
         word = reign.words.get(returned.decision_id)
         who = "the guard" if word is not None and word.reason_code == "guard" else "somebody"
-        value = f"degradation: {who} went back to version {returned.version} on {returned.recorded_at:%Y-%m-%d}"
+        value = f"{who} went back to version {returned.version} on {returned.recorded_at:%Y-%m-%d}"
         return warning(name, value, f"marketloop models {family}", expected="a promotion that stays")
     worse = _worse(reign.row, reign.before)
     if now.action == "forced" and worse and reign.before is not None:
-        value = f"degradation: version {now.version} was forced past the gate: {worse} of version {reign.before.version}"
+        value = f"version {now.version} was forced past the gate: {worse} of version {reign.before.version}"
         remedy = f"marketloop compare {family} {reign.before.version} {now.version}, or {back}"
         return warning(name, value, remedy, expected="the gate's word")
     if not patient.settings.guard.enabled:
