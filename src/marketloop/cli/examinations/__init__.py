@@ -12,6 +12,7 @@ import importlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -88,9 +89,14 @@ def _state(patient: Patient, stack: ExitStack, opened: list[Patient]) -> Iterato
 def _module(name: str, what: Any) -> Iterator[Finding]:
     """Make every examination of a module; the module, and each of them, may fail alone."""
     listed: list[tuple[str, Examination]] = []
-    yield from _guarded(name, lambda: listed.extend(_load(name).EXAMINATIONS) or ())
+
+    def load() -> Iterable[Finding]:
+        listed.extend(_load(name).EXAMINATIONS)
+        return ()
+
+    yield from _guarded(name, load)
     for title, examination in listed:
-        yield from _guarded(title, lambda made=examination: made(what))
+        yield from _guarded(title, partial(examination, what))
 
 
 def _load(name: str) -> Any:
