@@ -98,9 +98,7 @@ def _tail(patient: Patient, coverage: pl.DataFrame, last: dt.date) -> Finding:
     sessions = load_sessions(patient.settings.project.calendar, last, max(patient.now.date(), last))
     behind = len(sessions.dates) - 1 - int(bool(len(sessions.dates)) and sessions.dates[-1] == patient.now.date())
     if behind > _LAG:
-        value = (
-            f"the newest bars are of {last}, {behind} sessions ago: no new label becomes known, nothing is retrained"
-        )
+        value = f"the newest bars are of {last}, {behind} sessions ago: no new label becomes known"
         return warning(
             "tail", value, f"bring newer bars to the source, then run {_COLLECT}", expected=f"at most {_LAG}"
         )
