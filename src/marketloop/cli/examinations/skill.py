@@ -45,7 +45,8 @@ def _performance(family: str, now: Champion, row: Version) -> Finding:
     if ends and ends[1] < 0:
         return warning(name, f"poor performance, worse than no skill: {value}", evidence, expected="rank IC above 0")
     if not now.skill_proven:
-        value = f"near chance, no skill proven, every signal HOLD: {value}"
+        said = "near chance, no skill proven" if ends else "no skill proven"
+        value = f"{said}, every signal HOLD: {value}"
         remedy = f"{evidence} says what would be enough; more tickers and years help, another split does not"
         return warning(name, value, remedy, expected="a proven skill; on daily bars often there is none")
     return ok(name, f"skill proven: {value}")
@@ -77,9 +78,10 @@ def _overfit(family: str, row: Version) -> Iterator[Finding]:
         gap, unit = unseen["rmse"] / seen["rmse"] - 1, "% more error"
     else:
         return
-    value = f"{100 * gap:.0f} {unit} from rows that were learned from to rows that were not"
+    value = f"{max(100 * gap, 0):.0f} {unit} from rows that were learned from to rows that were not"
     if gap > _MOST_GAP:
-        remedy = f"marketloop retrain {family} --algorithm rank_ridge, or --algorithm xgboost --set max_depth=5"
+        smaller = "--set max_depth=4" if row.recipe == "random_forest" else "--algorithm ridge"
+        remedy = f"marketloop retrain {family} {smaller}"
         yield warning(name, value, remedy, expected=f"at most {100 * _MOST_GAP:.0f}")
     else:
         yield ok(name, value)
