@@ -78,10 +78,8 @@ def _state(patient: Patient, stack: ExitStack, opened: list[Patient]) -> Iterato
         return
     state = stack.enter_context(ledger.opened(patient))
     held = dataclasses.replace(patient, state=state)
-    sound = False
-    for finding in ledger.state(held):
-        sound = sound or finding.status != "failed"
-        yield finding
+    finding, sound = ledger.state(held)
+    yield finding
     if sound:
         opened.append(held)
 

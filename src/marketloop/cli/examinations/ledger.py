@@ -39,8 +39,8 @@ def opened(patient: Patient) -> AbstractContextManager[State]:
     return look(f"sqlite:///{project.state_db}", scoreboard_url=f"sqlite:///{project.scoreboard_db}")
 
 
-def state(patient: Patient) -> Iterator[Finding]:
-    """Say what is wrong with the ledger and the scoreboards; ``failed`` where nothing can be read from them."""
+def state(patient: Patient) -> tuple[Finding, bool]:
+    """Say what is wrong with the ledger and the scoreboards, and whether the rest can be read from them."""
     found: list[Finding] = []
     for database, file in ((patient.ledger.ledger, "state.db"), (patient.ledger.scores, "scoreboard.db")):
         if patient.settings.state.url is None and not (patient.project.root / file).exists():
@@ -48,12 +48,13 @@ def state(patient: Patient) -> Iterator[Finding]:
                 failed("state", f"{file} is gone", f"put the backup of {file} back, then run marketloop doctor")
             )
             continue
-        found.extend(_of(condition_of(database), file))
-    yield (
-        next((f for f in found if f.status == "failed"), None)
-        or next(iter(found), None)
-        or ok("state", f"readable, version {KNOWN}, nothing damaged")
-    )
+        condition = condition_of(database)
+        if condition.version == 0 and patient.settings.state.url is not None:
+            return warning("state", f"{condition.name} is reachable, and has no tables yet", _FIRST), False
+        found.extend(_of(condition, file))
+    grave = next((finding for finding in found if finding.status == "failed"), None)
+    fine = ok("state", f"readable, version {KNOWN}, nothing damaged")
+    return grave or next(iter(found), fine), grave is None
 
 
 def _of(condition: Condition, file: str) -> Iterator[Finding]:
