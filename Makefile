@@ -47,7 +47,7 @@ stories: setup
 	$(BIN)/pytest tests/stories
 
 docs: setup
-	$(BIN)/pytest tests/house/test_docs.py
+	$(BIN)/pytest tests/house/test_docs.py tests/stories/test_guide.py
 
 demo: setup
 	$(BIN)/marketloop demo

@@ -17,6 +17,7 @@ DOORS = (
     "bench/__init__.py",
     "cli/*.py",
     "data/builtin.py",
+    "cli/examinations/installation.py",
     "data/calendar.py",
     "data/repeats.py",
     "evaluation/nomination.py",

@@ -60,6 +60,4 @@ def _show(screen: Screen, document: dict[str, Any]) -> None:
     show_cycle(screen, document["retrain"])
     screen.heading("4. predictions")
     show_predictions(screen, document["predict"])
-    screen.line(
-        f"the project is in {document['project']}: look around with marketloop --project DIR status", style="dim"
-    )
+    screen.line(f'look around: marketloop --project "{document["project"]}" status', style="dim")

@@ -13,7 +13,7 @@ from marketloop.runtime.files import delete
 from marketloop.state import State, this_process, versions
 from marketloop.state.versions import Version
 
-__all__ = ["Recovered", "recover"]
+__all__ = ["Recovered", "orphans", "recover"]
 
 _FOLDER: Final = re.compile(r"v\d+|\.v\d+\.partial")
 
@@ -39,6 +39,23 @@ def recover(root: Path, state: State) -> Recovered:
 
     The folders go first: a crash in between finds the same rows again.
     """
+    found, dead = _look(root, state)
+    for path in found:
+        delete(root / path)
+    if dead:
+        with state.write() as db:
+            for row in dead:
+                versions.mark(db, row.slot, row.version, "abandoned")
+    return Recovered(tuple(f"{row.slot} v{row.version}" for row in dead), found)
+
+
+def orphans(root: Path, state: State) -> tuple[Path, ...]:
+    """Return the folders that `recover` would delete, relative to `root`; nothing is changed."""
+    return _look(root, state)[0]
+
+
+def _look(root: Path, state: State) -> tuple[tuple[Path, ...], list[Version]]:
+    """Return the folders without a version that keeps them, and the versions whose writer died."""
     here = this_process()
     # Folders before rows: a number is reserved before its folder exists, so every folder seen here has its row below.
     folders = tuple(_folders(root))
@@ -46,14 +63,7 @@ def recover(root: Path, state: State) -> Recovered:
         rows = versions.listing(db)
     dead = [row for row in rows if row.state == "writing" and row.process.is_dead(here)]
     kept = _kept(rows, dead)
-    orphans = tuple(path for path in folders if path not in kept)
-    for path in orphans:
-        delete(root / path)
-    if dead:
-        with state.write() as db:
-            for row in dead:
-                versions.mark(db, row.slot, row.version, "abandoned")
-    return Recovered(tuple(f"{row.slot} v{row.version}" for row in dead), orphans)
+    return tuple(path for path in folders if path not in kept), dead
 
 
 def _kept(rows: tuple[Version, ...], dead: list[Version]) -> set[Path]:

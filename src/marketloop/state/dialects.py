@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import NullPool
 
 from marketloop.core.errors import UsageError
 from marketloop.runtime.redact import redact_text
@@ -22,6 +23,7 @@ __all__ = [
     "create_no_more",
     "create_schema",
     "insert_new",
+    "open_as_is",
     "open_engine",
     "parse_url",
     "shown",
@@ -110,6 +112,20 @@ def create_no_more(engine: Engine, url: URL) -> None:
     def _on_opening(*_: object) -> None:
         if not path.exists():
             raise sqlite3.OperationalError(f"unable to open database file: {path.name} is gone")
+
+
+def open_as_is(url: URL, *, timeout_s: float) -> Engine:
+    """Return an engine on a SQLite file that must be there, and that no statement changes, its journal mode neither."""
+    path = Path(str(url.database)).absolute()
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"{path.as_uri()}?mode=rw", uri=True, timeout=timeout_s, check_same_thread=False, isolation_level=None
+        )
+        connection.execute("PRAGMA query_only=ON")
+        return connection
+
+    return create_engine("sqlite://", creator=connect, poolclass=NullPool)
 
 
 def begin(db: Connection, *, write: bool) -> None:

@@ -15,7 +15,20 @@ from marketloop.state.rows import from_row, is_due
 from marketloop.state.schema import outbox
 from marketloop.state.store import State
 
-__all__ = ["Deliver", "Drained", "Message", "append", "claim", "drain", "pending", "sent", "troubled", "waiting"]
+__all__ = [
+    "Deliver",
+    "Drained",
+    "Message",
+    "Queue",
+    "append",
+    "claim",
+    "drain",
+    "pending",
+    "queues",
+    "sent",
+    "troubled",
+    "waiting",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +74,17 @@ class Drained:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """What waits of one topic: how many messages, since when, how often the first was tried and what it met."""
+
+    topic: str
+    waiting: int
+    since: datetime
+    attempts: int
+    trouble: str
+
+
 Deliver = Callable[[Message], None]
 
 
@@ -89,6 +113,15 @@ def waiting(db: Connection, topics: Collection[str]) -> int:
     """Return how many messages of `topics` wait."""
     query = select(func.count()).select_from(outbox).where(outbox.c.topic.in_(topics), outbox.c.sent_at.is_(None))
     return db.scalar(query) or 0
+
+
+def queues(db: Connection) -> tuple[Queue, ...]:
+    """Return the topics of which messages wait, by name."""
+    topic, number = outbox.c.topic, func.count().label("number")
+    first = func.min(outbox.c.id).label("first")
+    waits = select(topic, number, first).where(outbox.c.sent_at.is_(None)).group_by(topic).subquery()
+    query = select(topic, waits.c.number, outbox.c.created_at, outbox.c.attempts, outbox.c.trouble)
+    return tuple(Queue(*row) for row in db.execute(query.join(waits, outbox.c.id == waits.c.first).order_by(topic)))
 
 
 def drain(state: State, handlers: Mapping[str, Deliver], *, at: datetime) -> Drained:

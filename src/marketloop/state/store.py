@@ -21,7 +21,7 @@ from marketloop.state.probing import probe
 from marketloop.state.pulse import Pulse
 from marketloop.state.trouble import reported
 
-__all__ = ["Database", "State"]
+__all__ = ["Database", "State", "beside"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class State:
             Not a database, not writable, locked, full, unreachable, or written by a newer MarketLoop.
         """
         first = dialects.parse_url(url)
-        second = dialects.parse_url(scoreboard_url) if scoreboard_url else _beside(first)
+        second = dialects.parse_url(scoreboard_url) if scoreboard_url else beside(first)
         ledger = Database(
             first, dialects.open_engine(first, schema="marketloop", durability="FULL", timeout_s=busy_timeout_s)
         )
@@ -200,7 +200,8 @@ class State:
         self.close()
 
 
-def _beside(url: URL) -> URL:
+def beside(url: URL) -> URL:
+    """Return where the scoreboards of the ledger `url` are unless somebody says otherwise."""
     path = dialects.sqlite_path(url)
     return url.set(database=str(path.with_name("scoreboard.db"))) if path else url
 
