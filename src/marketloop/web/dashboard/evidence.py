@@ -10,7 +10,7 @@ from nicegui import ui
 from marketloop.web.dashboard import charts
 from marketloop.web.dashboard.pieces import Text, card, chart, chip, facts, listing, plain_table, stat
 from marketloop.web.dashboard.readings import Evidence
-from marketloop.web.dashboard.words import FIGURES, figure, moment, no_skill, number
+from marketloop.web.dashboard.words import FIGURES, figure, interval, moment, no_skill, number
 
 __all__ = ["show_charts", "show_checks", "show_figures", "show_verdict"]
 
@@ -43,11 +43,11 @@ def show_verdict(evidence: Evidence) -> None:
             if record.get("n") is not None:
                 stat("z of the stream", number(record.get("z"), 2), f"needs {number(year.get('z_star'), 2)}")
                 stat("sessions looked at", number(record.get("n"), 0), f"at least {number(year.get('n0'), 0)}")
-                bounds = _interval(record.get("mean_ic1_interval"))
+                bounds = interval(record.get("mean_ic1_interval"))
                 stat("mean of the series", number(record.get("mean_ic1"), 4), bounds)
             rank_ic = record.get("rank_ic") or {}
             if rank_ic.get("mean") is not None:
-                stat("rank IC", number(rank_ic["mean"], 4), _interval(rank_ic.get("interval")))
+                stat("rank IC", number(rank_ic["mean"], 4), interval(rank_ic.get("interval")))
             if isinstance(pair, Mapping) and pair.get("n"):
                 stat("against the champion", number(pair.get("mean"), 4), f"{number(pair['n'], 0)} common sessions")
         if word.record.get("to_pass") not in {None, "passed"}:
@@ -174,15 +174,15 @@ def _uncertainty(scorecard: Mapping[str, Any]) -> dict[str, str]:
         "tickers": number(scorecard.get("tickers"), 0),
     }
     if rank_ic.get("mean") is not None:
-        found["rank IC"] = f"{number(rank_ic['mean'], 4)} {_interval(rank_ic.get('interval'))}"
+        found["rank IC"] = f"{number(rank_ic['mean'], 4)} {interval(rank_ic.get('interval'))}"
         found["t, p value"] = f"{number(rank_ic.get('t'), 2)}, {number(rank_ic.get('p_value'), 3)}"
     elif rank_ic.get("note"):
         found["rank IC"] = str(rank_ic["note"])
     if hits.get("mean") is not None:
-        found["direction hit rate"] = f"{number(hits['mean'])} {_interval(hits.get('interval'))}"
+        found["direction hit rate"] = f"{number(hits['mean'])} {interval(hits.get('interval'))}"
     lead = scorecard.get("lead_on_last_known_label") or {}
     if lead.get("mean") is not None:
-        found["lead on the last known label"] = f"{number(lead['mean'])} {_interval(lead.get('interval'))}"
+        found["lead on the last known label"] = f"{number(lead['mean'])} {interval(lead.get('interval'))}"
     if scorecard.get("stability") is not None:
         found["spread over windows"] = number(scorecard["stability"])
     trials = scorecard.get("trials") or {}
@@ -191,15 +191,9 @@ def _uncertainty(scorecard: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def _interval(bounds: Any) -> str:
-    if not isinstance(bounds, list | tuple) or len(bounds) != 2:
-        return ""
-    return f"95 %: {number(bounds[0], 4)} to {number(bounds[1], 4)}"
-
-
 def _account_note(course: Mapping[str, Any]) -> str:
     told = course.get("account") or {}
     figures = told.get("figures") or {}
     bounds = told.get("sharpe_interval")
-    sharpe = f"Sharpe ratio {number(figures.get('sharpe_ratio'), 2)} ({_interval(bounds)})"
+    sharpe = f"Sharpe ratio {number(figures.get('sharpe_ratio'), 2)} ({interval(bounds)})"
     return f"Next-session execution, costs paid, default plan. {sharpe}. Past sessions are no promise."

@@ -15,9 +15,20 @@ from marketloop.web.dashboard.asking import pin_button, promote_button, retrain_
 from marketloop.web.dashboard.evidence import show_charts, show_checks, show_figures, show_verdict
 from marketloop.web.dashboard.frame import Visit, enter, live
 from marketloop.web.dashboard.overview import decision_rows, progress_card
-from marketloop.web.dashboard.pieces import Text, banner, card, chart, chip, facts, listing, stat, tone_of
+from marketloop.web.dashboard.pieces import Text, banner, card, chart, chip, facts, listing, plain_table, stat, tone_of
 from marketloop.web.dashboard.readings import Evidence, FamilyReading, read_evidence, read_family
-from marketloop.web.dashboard.words import FIGURES, ago, family_name, figure, headline, moment, no_skill, span
+from marketloop.web.dashboard.words import (
+    FIGURES,
+    ago,
+    family_name,
+    figure,
+    headline,
+    interval,
+    moment,
+    no_skill,
+    number,
+    span,
+)
 from marketloop.web.problems import ProblemError
 
 __all__ = ["register"]
@@ -72,6 +83,7 @@ def _draw_family(visit: Visit, reading: FamilyReading, evidence: Evidence | None
     with ui.element("div").classes("ml-grid"):
         _who_serves(visit, reading)
         _what_next(reading.status)
+        _as_served(reading)
     if evidence is not None:
         with ui.element("div").classes("ml-top"):
             word = "the champion" if reading.champion is not None else "the newest version"
@@ -120,6 +132,40 @@ def _who_serves(visit: Visit, reading: FamilyReading) -> None:
             stat("trained", span((now - champion.trained_at).total_seconds()), "ago")
             stat("before it", "-" if before is None else f"v{before.version}", "a rollback leads there")
         facts({"data version": champion.data_version, "configuration": reading.slot.config_key})
+
+
+def _as_served(reading: FamilyReading) -> None:
+    """Show how what was served turned out, as far as its outcomes are known, and an estimate of the rest."""
+    with card("As served", note="Predictions whose outcome is known by now, by the day on which it was."):
+        rows = []
+        for window, told in reading.accuracy.items():
+            name = str(told.get("metric", "accuracy"))
+            rows.append(
+                [
+                    window,
+                    figure(name, told.get("value")),
+                    figure(name, told.get("baseline")),
+                    interval(told.get("interval")) or "-",
+                    number(told.get("matured"), 0),
+                    figure(name, told.get("estimated")),
+                ]
+            )
+        if not rows:
+            Text("p", "Nothing is known yet: the loop joins outcomes as they mature.")
+            return
+        metric = next(iter(reading.accuracy.values())).get("metric", "accuracy")
+        head = [
+            "window",
+            FIGURES.get(str(metric), str(metric)),
+            "no skill",
+            "95 % interval",
+            "matured",
+            "estimate of the rest",
+        ]
+        plain_table(head, rows)
+        notes = dict.fromkeys(str(told["note"]) for told in reading.accuracy.values() if told.get("note"))
+        for note in notes:
+            Text("p", note, "ml-note")
 
 
 def _what_next(told: Mapping[str, Any]) -> None:

@@ -21,6 +21,7 @@ from marketloop.state import (
     decisions,
     drift_scans,
     events,
+    heartbeats,
     requests,
     versions,
 )
@@ -105,6 +106,7 @@ class FamilyReading:
     configurations: Sequence[str]
     running: Request | None
     loop_runs: bool
+    accuracy: Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,14 @@ def read_overview(premises: Premises) -> Overview:
         )
 
 
+def _accuracy(db: Connection, slot: Slot) -> Mapping[str, Mapping[str, Any]]:
+    """Return the figures of what was served, by window, as the loop worked them out last."""
+    told = heartbeats.last(db, "accuracy")
+    families = () if told is None else told.document.get("families", ())
+    own = (one for one in families if (one["family"], one["config_key"]) == (slot.family, slot.config_key))
+    return next((one.get("windows", {}) for one in own), {})
+
+
 def _serving(db: Connection, slot: Slot) -> Serving | None:
     champion = champions.current(db, slot)
     row = None if champion is None else versions.get(db, slot, champion.version)
@@ -189,6 +199,7 @@ def read_family(premises: Premises, family: str, config_key: str | None = None) 
             configurations=keys,
             running=running_request(requests.unfinished(db), family),
             loop_runs=bool(status["running"]),
+            accuracy=_accuracy(db, slot),
         )
 
 

@@ -7,7 +7,19 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-__all__ = ["FIGURES", "ago", "family_name", "figure", "headline", "moment", "no_skill", "number", "percent", "span"]
+__all__ = [
+    "FIGURES",
+    "ago",
+    "family_name",
+    "figure",
+    "headline",
+    "interval",
+    "moment",
+    "no_skill",
+    "number",
+    "percent",
+    "span",
+]
 
 NONE: Final = "-"
 PERCENTS: Final = frozenset({"accuracy", "precision", "recall", "f1_score", "direction_hit_rate"})
@@ -58,6 +70,17 @@ def figure(name: str, value: Any) -> str:
     if name in PERCENTS:
         return percent(value)
     return number(value, {"rank_ic": 4, "rmse": 4, "mae": 4, "r2": 4, "log_loss": 4, "brier": 4, "z": 2}.get(name, 3))
+
+
+def interval(bounds: Any) -> str:
+    """Write a 95 % interval, nothing where there is none.
+
+    >>> interval([0.001, 0.015]), interval(None)
+    ('95 %: 0.0010 to 0.0150', '')
+    """
+    if not isinstance(bounds, list | tuple) or len(bounds) != 2:
+        return ""
+    return f"95 %: {number(bounds[0], 4)} to {number(bounds[1], 4)}"
 
 
 def headline(metrics: Mapping[str, Any]) -> str | None:
