@@ -91,7 +91,7 @@ def test_values_and_classes_without_order_are_learned_from_the_past_too(matrix: 
 @needs_lstm
 def test_nothing_is_found_where_nothing_is() -> None:
     found = [rank_ic("lstm", market_with_a_memory(0.0, seed=seed), epochs=3) for seed in (1, 2, 3)]
-    assert abs(float(np.mean(found))) < 0.03  # one standard error is 0.011
+    assert abs(float(np.mean(found))) < 0.06  # with labels of 5 sessions a standard error is about 0.025
 
 
 @needs_lstm

@@ -39,6 +39,10 @@ class Learned:
     readout: Readout | None = None
     shares: tuple[float, ...] = ()
 
+    def direction(self, windows: Array32) -> Array:
+        """Return the directional score (n,) of at most a chunk of windows."""
+        return self.aim.direction(self.cell.answers(windows).astype(np.float64))
+
     def document(self) -> dict[str, Any]:
         """Return all but the cell as plain numbers that read back to the last bit."""
         return {
@@ -135,11 +139,11 @@ class Lstm:
         windows = self._windows(rows, learned.scale)
         for chosen in _chunks(len(rows)):
             window = windows.take(chosen)
-            whole = learned.aim.direction(learned.cell.answers(window))
+            whole = learned.direction(window)
             for feature in range(len(self.names)):
                 without = window.copy()
                 without[..., feature] = 0.0
-                out[chosen, feature] = whole - learned.aim.direction(learned.cell.answers(without))
+                out[chosen, feature] = whole - learned.direction(without)
         return out
 
     def parts(self) -> dict[str, bytes]:
