@@ -36,14 +36,14 @@ def main() -> None:
             write_year(shop, tickers=[f"T{place:03d}" for place in range(505)], nights=asked.nights)
         with running(root, "serve") as base, sync_playwright() as play:
             browser = play.chromium.launch(executable_path=program, args=list(ARGUMENTS))
-            found = {name: _visits(browser, base + path, asked.visits) for name, (path, _) in PAGES.items()}
+            figures = {name: _visits(browser, base + path, asked.visits) for name, (path, _) in PAGES.items()}
             if asked.pictures is not None:
                 asked.pictures.mkdir(parents=True, exist_ok=True)
                 for name, (path, _) in PAGES.items():
                     for size, theme in (("desk", "light"), ("phone", "dark")):
                         _picture(browser, base + path, asked.pictures / f"{name}_{size}.png", SIZES[size], theme)
             browser.close()
-    sys.stdout.write(json.dumps({"nights": asked.nights, "load": os.getloadavg(), "pages": found}, indent=1) + "\n")
+    sys.stdout.write(json.dumps({"nights": asked.nights, "load": os.getloadavg(), "pages": figures}, indent=1) + "\n")
 
 
 def _visits(browser: Browser, address: str, count: int) -> dict[str, Any]:

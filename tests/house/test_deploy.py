@@ -105,19 +105,8 @@ def test_what_the_image_copies_is_enough_to_install_and_run_the_program(tmp_path
     (library / "what_is_there.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
     uv = Path(sys.executable).with_name("uv")
     python = environment / "bin" / "python"
-    install = [
-        uv,
-        "pip",
-        "install",
-        "--offline",
-        "--no-deps",
-        "--no-build-isolation",
-        "--quiet",
-        "--python",
-        python,
-        ".",
-    ]
-    subprocess.run(install, cwd=source, check=True)
+    how = "--offline --no-deps --no-build-isolation --quiet"
+    subprocess.run([uv, "pip", "install", *how.split(), "--python", python, "."], cwd=source, check=True)
     shutil.rmtree(source)
     program, environ = environment / "bin" / "marketloop", {"MARKETLOOP_PROJECT": str(tmp_path / "project"), "PATH": ""}
 

@@ -86,7 +86,7 @@ def test_confusion_is_named_in_the_order_of_the_codes() -> None:
 
 
 def test_refusals_stand_beside_promotions() -> None:
-    said = [
+    said: list[dict[str, Any]] = [
         {"at": "2026-01-02T02:00:00+00:00", "verdict": "promoted", "version": 1},
         {"at": "2026-01-03T02:00:00+00:00", "verdict": "refused", "version": 2},
         {"at": "2026-01-04T02:00:00+00:00", "verdict": "refused", "version": None},

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any, Final
-from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, OpenerDirector, build_opener
 
@@ -45,9 +44,12 @@ class Onlookers:
 
 
 def log_in(visitor: OpenerDirector, base: str, key: str) -> None:
-    """Log in as the dashboard's page does: the key becomes a session cookie. No such page is no error."""
-    with contextlib.suppress(HTTPError):
-        visitor.open(f"{base}/login", urlencode({"key": key}).encode(), timeout=20).close()
+    """Log in by the dashboard's form: the key becomes a session cookie. Where no key is needed there is no form."""
+    with visitor.open(f"{base}/login", timeout=20) as page:
+        token = re.search(r'name="token" value="([^"]+)"', page.read().decode())
+    if token is not None:
+        form = urlencode({"key": key, "token": token[1], "next": "/"}).encode()
+        visitor.open(f"{base}/login", form, timeout=20).close()
 
 
 @contextlib.contextmanager

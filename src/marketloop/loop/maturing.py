@@ -14,10 +14,10 @@ from marketloop.core.errors import MarketLoopError, UsageError
 from marketloop.core.values import Sessions
 from marketloop.dataset import LabelSpec
 from marketloop.labels import Panel, build_panel
-from marketloop.loop.context import MissingContextError, market_of
+from marketloop.loop.context import MissingContextError, market_of, stored_bars
 from marketloop.loop.house import House
 from marketloop.loop.market_rows import market_rows
-from marketloop.loop.preparing import choose, complete_sessions, stored_bars
+from marketloop.loop.preparing import choose, complete_sessions
 from marketloop.runtime.logging import get_logger
 from marketloop.state import Slot, champions, outcomes, scoreboards
 from marketloop.state.outcomes import Outcome

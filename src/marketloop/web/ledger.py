@@ -17,7 +17,7 @@ from marketloop.state.heartbeats import Heartbeat
 from marketloop.state.tally import Tally
 from marketloop.web.meters import counter, gauge
 from marketloop.web.premises import Premises
-from marketloop.web.standing import loop_is_alive
+from marketloop.web.standing import FRESH
 
 __all__ = ["ACTIONS", "BETWEEN_COUNTS", "KINDS", "OUTCOMES", "Ledger"]
 
@@ -75,14 +75,14 @@ class Ledger(Collector):
             free, total = self._disk
             yield _one("disk_free_bytes", "Bytes free where the project lies.", free)
             yield _one("disk_size_bytes", "Bytes of the disk where the project lies.", total)
-        yield from _of_loop(seen.heartbeat, at)
+        alive = self.premises.pulse.is_alive(seen.heartbeat, at=at, fresh=FRESH)
+        yield from _of_loop(seen.heartbeat, at, alive=alive)
         yield from _of_cycles(seen, at)
         yield from _of_requests(seen, at)
         yield from _of_models(seen, at)
 
 
-def _of_loop(beat: Heartbeat | None, at: dt.datetime) -> Iterator[Metric]:
-    alive = loop_is_alive(beat, at)
+def _of_loop(beat: Heartbeat | None, at: dt.datetime, *, alive: bool) -> Iterator[Metric]:
     yield _one("loop_running", "1 while a loop gives signs of life.", alive)
     yield _age("loop_heartbeat", "the loop's last sign of life", at, None if beat is None else beat.at)
     runs = _next_runs(beat.document) if beat is not None and alive else {}

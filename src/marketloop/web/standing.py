@@ -41,7 +41,9 @@ def status_document(premises: Premises) -> dict[str, Any]:
         backup = None if before is None else versions.get(db, slot, before.version)
         recent = cycles.recent(db, limit=1)
         known = [champions.current(db, held_slot) for held_slot in champions.slots(db)]
-    told = {} if beat is None else {name: beat.document[name] for name in PLANNED if name in beat.document}
+    told: dict[str, Any] = (
+        {} if beat is None else {name: beat.document[name] for name in PLANNED if name in beat.document}
+    )
     root = premises.project.models / "registry"
     families = told.get("families") or [_family(entry, at) for entry in known if entry is not None]
     return {
