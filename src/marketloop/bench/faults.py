@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import queue
 import random
 import shutil
@@ -65,11 +66,15 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a trial came to: whether the process was killed, how long the recovery took, and what was wrong."""
+    """What a trial came to: whether the process was killed, what the recovery took, and what was wrong.
+
+    `recovery_s` passes while neighbours compute, too; `recovery_cpu_s` is what the recovery itself computed.
+    """
 
     trial: Trial
     was_killed: bool
     recovery_s: float
+    recovery_cpu_s: float = float("nan")
     wrong: tuple[str, ...] = field(default=())
 
 
@@ -208,7 +213,8 @@ def try_out(server: Mortal, home: Path, trial: Trial, *, before: int, ends: Sequ
         wrong.append(f"the next champion: {last}")
     wrong += [f"left behind: {kind} {names}" for kind, names in last.get("left", {}).items()]
     wrong += last.get("wrong", [])
-    return Found(trial, ended.was_killed, float(next_night.get("recovery_s", float("nan"))), tuple(wrong))
+    recovery = (float(next_night.get(name, float("nan"))) for name in ("recovery_s", "recovery_cpu_s"))
+    return Found(trial, ended.was_killed, *recovery, wrong=tuple(wrong))
 
 
 def _die(server: Mortal, home: Path, trial: Trial, end: str) -> Ended:
@@ -266,7 +272,7 @@ def _document(found: Sequence[Found], template: Template, seconds: float) -> dic
     hits: Counter[str] = Counter(one.trial.fault.partition("@")[0] for one in found if one.trial.kind == "point")
     places = {name for passed in template.passed.values() for name in passed}
     passed = {name.partition("@")[0] for name in places}
-    recoveries = [one.recovery_s for one in found if one.recovery_s == one.recovery_s]
+    recovered = [one for one in found if one.recovery_s == one.recovery_s]
     kinds = Counter(one.trial.kind for one in found)
     return {
         "name": "faults",
@@ -281,8 +287,9 @@ def _document(found: Sequence[Found], template: Template, seconds: float) -> dic
             "points_never_passed": sorted(set(POINTS) - passed),
             "points_passed_and_not_killed_at": sorted(one.trial.fault for one in found if _missed(one)),
             "hits": dict(sorted(hits.items())),
-            "recovery_ms_median": round(1000 * statistics.median(recoveries), 1) if recoveries else None,
-            "recovery_ms_max": round(1000 * max(recoveries), 1) if recoveries else None,
+            **_spread("recovery_ms", [one.recovery_s for one in recovered]),
+            **_spread("recovery_cpu_ms", [one.recovery_cpu_s for one in recovered]),
+            "recovery_slowest": str(max(recovered, key=lambda one: one.recovery_s).trial) if recovered else None,
             "cycle_s": round(template.cycle_s, 2),
             "promotion_s": round(template.promotion_s, 2),
             "survived": sum(not one.was_killed for one in found),
@@ -290,6 +297,18 @@ def _document(found: Sequence[Found], template: Template, seconds: float) -> dic
             "violated": [{"fault": str(one.trial), "wrong": list(one.wrong)} for one in found if one.wrong][:50],
         },
         "peer": {},
+    }
+
+
+def _spread(name: str, seconds: Sequence[float]) -> dict[str, float | None]:
+    """Return median, 99th percentile and largest of some times, in milliseconds."""
+    ordered = sorted(1000 * one for one in seconds)
+    if not ordered:
+        return dict.fromkeys((f"{name}_median", f"{name}_p99", f"{name}_max"))
+    return {
+        f"{name}_median": round(statistics.median(ordered), 1),
+        f"{name}_p99": round(ordered[math.ceil(0.99 * len(ordered)) - 1], 1),
+        f"{name}_max": round(ordered[-1], 1),
     }
 
 
