@@ -1,4 +1,4 @@
-"""What it costs to say hello: `import marketloop`, `marketloop --help`, and on a project the commands that decide only."""
+"""What it costs to say hello, and what `retrain` without news and `rollback` cost on a project."""
 
 from __future__ import annotations
 

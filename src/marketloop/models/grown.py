@@ -144,7 +144,7 @@ def _small_forest(
 
 
 def _chance(seed: int) -> np.random.RandomState:
-    return np.random.RandomState(seed)  # noqa: NPY002 -- the generator of scikit-learn's trees
+    return np.random.RandomState(seed)  # the generator of scikit-learn's trees
 
 
 def _impurity_shares(trees: Sequence[Any]) -> tuple[float, ...]:
