@@ -49,10 +49,12 @@ def test_startup_names_the_file_that_is_missing(tmp_path: Path) -> None:
         startup(path=tmp_path / "absent.parquet", repeats=1)
 
 
+@pytest.mark.timeout(600)  # nine processes
 def test_startup_measures_the_commands_that_decide_only(tmp_path: Path) -> None:
     bars = SyntheticSource({"tickers": 12, "sessions": 900}).market.bars
     bars.write_parquet(tmp_path / "bars.parquet")
-    figures = startup(path=tmp_path / "bars.parquet", repeats=2)["figures"]
+    small = {"tracking.enabled": False, "family.momentum_ranker.enabled": False}
+    figures = startup(path=tmp_path / "bars.parquet", repeats=1, settings=small)["figures"]
     assert figures["project_tickers"] == 12
     for name in ("nothing_new", "rollback"):
         assert figures[f"{name}_seconds_max"] >= figures[f"{name}_seconds"] > 0

@@ -6,7 +6,7 @@ import json
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +24,11 @@ FAMILY: Final = "price_predictor"
 
 
 def run(
-    *, path: Path | None = None, repeats: int = 5, on_progress: Callable[[int, int, str], None] | None = None
+    *,
+    path: Path | None = None,
+    repeats: int = 5,
+    settings: Mapping[str, Any] | None = None,
+    on_progress: Callable[[int, int, str], None] | None = None,
 ) -> dict[str, Any]:
     """Measure fresh processes; medians of `repeats` count.
 
@@ -34,7 +38,9 @@ def run(
     ----------
     path : Path, optional
         File or folder of bars. With it, ``retrain`` that finds nothing new and ``rollback`` are measured too, on a new
-        project of these bars whose families were trained once (some minutes).
+        project of these bars whose families were trained twice (some minutes).
+    settings : mapping, optional
+        Further settings of that project, by dotted key.
 
     Returns
     -------
@@ -60,19 +66,21 @@ def run(
             "help_cpu_seconds": round(statistics.median(one.cpu_seconds for one in shown), 3),
             "import_cpu_seconds": round(statistics.median(one.cpu_seconds for one in imported) - nothing, 3),
             "python_itself_cpu_seconds": round(nothing, 3),
-            **({} if path is None else _on_a_project(path, repeats, tell)),
+            **({} if path is None else _on_a_project(path, repeats, settings or {}, tell)),
             "repeats": repeats,
         },
         "peer": {},
     }
 
 
-def _on_a_project(path: Path, repeats: int, tell: Callable[[int, int, str], None]) -> dict[str, Any]:
+def _on_a_project(
+    path: Path, repeats: int, settings: Mapping[str, Any], tell: Callable[[int, int, str], None]
+) -> dict[str, Any]:
     path = path.expanduser().absolute()
     if not path.exists():
         raise UsageError(f"no file or folder {path}: name the bars of the project with --path FILE")
     with tempfile.TemporaryDirectory(prefix="marketloop_bench_") as name:
-        root = create_project(Path(name) / "project", settings={**context_beside(path), **QUICK}).root
+        root = create_project(Path(name) / "project", settings={**context_beside(path), **QUICK, **settings}).root
 
         def command(*arguments: str) -> Measured:
             return measure((*COMMAND, "--project", str(root), *arguments, "--json"), folder=root, codes=(0, 1))
