@@ -213,8 +213,8 @@ def try_out(server: Mortal, home: Path, trial: Trial, *, before: int, ends: Sequ
         wrong.append(f"the next champion: {last}")
     wrong += [f"left behind: {kind} {names}" for kind, names in last.get("left", {}).items()]
     wrong += last.get("wrong", [])
-    recovery = (float(next_night.get(name, float("nan"))) for name in ("recovery_s", "recovery_cpu_s"))
-    return Found(trial, ended.was_killed, *recovery, wrong=tuple(wrong))
+    seconds, computed = (float(next_night.get(name, float("nan"))) for name in ("recovery_s", "recovery_cpu_s"))
+    return Found(trial, ended.was_killed, seconds, computed, tuple(wrong))
 
 
 def _die(server: Mortal, home: Path, trial: Trial, end: str) -> Ended:

@@ -153,7 +153,8 @@ def _impurity_shares(trees: Sequence[Any]) -> tuple[float, ...]:
     if not told:
         return (0.0,) * int(trees[0].n_features)
     mean = np.mean(told, axis=0, dtype=np.float64)
-    return tuple((mean / np.sum(mean)).tolist())
+    shares: Array = np.asarray(mean / np.sum(mean))
+    return tuple(shares.tolist())
 
 
 def grow_boosting(train: Matrix, params: Mapping[str, Any], seed: int, threads: int) -> Grown:
