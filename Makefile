@@ -19,6 +19,7 @@ $(STAMP): $(LOCKS)
 	$(PYTHON) -m pip --python $(BIN)/python install --quiet --require-hashes -r requirements/uv.txt
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --require-hashes -r requirements/lock.txt
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --editable .
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c "import marketloop.loop.turn, marketloop.cli.retrain, mlflow.store.db.utils"
 	@touch $(STAMP)
 
 setup-lstm: setup ## what the recipe lstm learns with (85 MB to fetch, 360 MB on disk)

@@ -12,6 +12,7 @@ from marketloop.bench.processes import measure
 from marketloop.bench.retrain import run as retrain
 from marketloop.bench.startup import run as startup
 from marketloop.core.errors import FailedError, UsageError
+from marketloop.data.synthetic import SyntheticSource
 
 PYTHON = (sys.executable, "-c")
 
@@ -41,6 +42,28 @@ def test_startup_separates_the_interpreter_from_the_product() -> None:
     document = startup(repeats=1)
     assert list(document) == ["name", "rows", "seconds", "peak_rss_mb", "figures", "peer"]
     assert document["figures"]["help_cpu_seconds"] > document["figures"]["python_itself_cpu_seconds"]
+
+
+def test_startup_names_the_file_that_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no file or folder .*absent\.parquet: name the bars of the project"):
+        startup(path=tmp_path / "absent.parquet", repeats=1)
+
+
+@pytest.mark.timeout(600)  # nine processes
+def test_startup_measures_the_commands_that_decide_only(tmp_path: Path) -> None:
+    bars = SyntheticSource({"tickers": 12, "sessions": 900}).market.bars
+    bars.write_parquet(tmp_path / "bars.parquet")
+    small = {"tracking.enabled": False, "family.momentum_ranker.enabled": False}
+    figures = startup(path=tmp_path / "bars.parquet", repeats=1, settings=small)["figures"]
+    assert figures["project_tickers"] == 12
+    for name in ("nothing_new", "rollback"):
+        assert figures[f"{name}_seconds_max"] >= figures[f"{name}_seconds"] > 0
+        assert figures[f"{name}_cpu_seconds"] > 0
+
+
+def test_measured_process_may_keep_its_bytecode(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    assert measure((*PYTHON, "import sys; print(sys.dont_write_bytecode)")).stdout == "False\n"
 
 
 def test_retrain_names_the_file_that_is_missing(tmp_path: Path) -> None:

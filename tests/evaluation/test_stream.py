@@ -224,6 +224,29 @@ def test_blocks_may_be_made_in_any_order_by_the_parallel_map(market: SmallMarket
     assert_frame_equal(other.scores, stream.scores, check_exact=True)
 
 
+def test_largest_fold_is_begun_first_and_records_stand_in_order_of_time(market: SmallMarket, stream: Stream) -> None:
+    begun: list[int] = []
+
+    def watched(work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+        jobs = list(items)
+        begun.extend(job[0] for job in jobs if isinstance(job, tuple))
+        return [work(job) for job in jobs]
+
+    spec = spec_of()
+    other = advance(Stream(spec.fingerprint), market.matrix(), market.panel(), spec, pmap=watched)
+    assert begun == sorted(begun, reverse=True)
+    assert other.folds == stream.folds
+    assert [fold.number for fold in other.folds] == sorted(fold.number for fold in other.folds)
+
+
+def test_rows_with_labels_may_be_handed_over(market: SmallMarket, stream: Stream) -> None:
+    spec, matrix = spec_of(), market.matrix()
+    labelled = matrix.take(np.isfinite(matrix.label))
+    other = advance(Stream(spec.fingerprint), matrix, market.panel(), spec, labelled=labelled)
+    assert_frame_equal(other.scores, stream.scores, check_exact=True)
+    assert (other.folds, other.blocks) == (stream.folds, stream.blocks)
+
+
 def test_progress_counts_folds_and_blocks(market: SmallMarket) -> None:
     told: list[tuple[int, int]] = []
     spec = spec_of()

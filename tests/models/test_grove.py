@@ -17,6 +17,7 @@ from tests.evaluation.builders import small_market
 
 from marketloop.core.errors import FailedError
 from marketloop.core.values import Matrix
+from marketloop.models import grown
 from marketloop.models.arrays import TRUSTED, pack, unpack
 from marketloop.models.defaults import DEFAULTS
 from marketloop.models.grove import Grove
@@ -42,6 +43,20 @@ def test_forest_says_what_scikit_learn_says(train: Matrix) -> None:
     theirs = RandomForestClassifier(12, **settings, max_samples=len(train) // 2, random_state=4)
     theirs.fit(train.X, train.label, sample_weight=train.weight)
     np.testing.assert_allclose(own.predict(train), theirs.predict_proba(train.X), atol=1e-6)
+
+
+@pytest.mark.parametrize("values", [False, True])
+@pytest.mark.parametrize("missing", [False, True])
+def test_small_forest_is_the_one_that_scikit_learn_grows_to_the_last_bit(
+    values: bool, missing: bool, train: Matrix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = train if missing else replace(train, X=np.nan_to_num(train.X))
+    some = replace(some, label=some.target, classes=()) if values else some
+    own = learner("random_forest", row_share=0.4).fit(some)
+    monkeypatch.setattr(grown, "FEW_ROWS", 0)
+    theirs = learner("random_forest", row_share=0.4).fit(some)
+    assert own.parts() == theirs.parts()
+    assert own.importance() == theirs.importance()
 
 
 @pytest.mark.parametrize("classes", [2, 3])

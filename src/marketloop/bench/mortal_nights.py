@@ -46,11 +46,10 @@ def night(home: str, *, end: str, recover: bool = False) -> dict[str, Any]:
     found: dict[str, Any] = {}
     with _house(home) as house:
         if recover:
-            started = time.perf_counter()
-            house.state.close()
-            del house.__dict__["state"]
+            started, computed = time.perf_counter(), time.process_time()
             with single_flight(house, trigger="manual", reason="recovery, measured") as flight:
                 found["recovery_s"] = time.perf_counter() - started
+                found["recovery_cpu_s"] = time.process_time() - computed
                 flight.outcome, flight.document = "skipped", {}
         collect = CollectRequest(source="synthetic", options=MARKET, end=dt.date.fromisoformat(end))
         request = CycleRequest((FAMILY,), reason="fault run", force=True, choices=RECIPE, collect=collect)

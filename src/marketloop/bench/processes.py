@@ -18,6 +18,8 @@ __all__ = ["COMMAND", "Measured", "measure"]
 
 COMMAND = (sys.executable, "-c", "from marketloop.cli import main; main()")
 """The `marketloop` command of this installation; its arguments follow."""
+FORBIDDEN = "PYTHONDONTWRITEBYTECODE"
+"""Where it is set and nothing was compiled at the installation, every process compiles every module that it imports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class Measured:
 def measure(command: Sequence[str], *, folder: Path | None = None, codes: Sequence[int] = (0,)) -> Measured:
     """Run `command` to its end in `folder` and measure it.
 
+    It may keep the bytecode that it compiles, as any process of an ordinary installation does.
+
     Parameters
     ----------
     codes : exit codes that are no failure
@@ -51,9 +55,12 @@ def measure(command: Sequence[str], *, folder: Path | None = None, codes: Sequen
     FailedError
         The process ended with another code; the end of what it said is in the message.
     """
+    environment = {name: value for name, value in os.environ.items() if name != FORBIDDEN}
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         started = time.perf_counter()
-        process = subprocess.Popen(list(command), cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+        process = subprocess.Popen(
+            list(command), cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=err
+        )
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
         process.returncode = code = os.waitstatus_to_exitcode(status)

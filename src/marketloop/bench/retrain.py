@@ -12,7 +12,7 @@ from marketloop.bench.processes import COMMAND, Measured, measure
 from marketloop.core.errors import UsageError
 from marketloop.runtime.project import create_project
 
-__all__ = ["run"]
+__all__ = ["context_beside", "run"]
 
 SERIES = {"spx": "^GSPC", "vix": "^VIX", "usd": "DX-Y.NYB"}
 """Tickers in the file of market series."""
@@ -53,7 +53,7 @@ def run(path: Path, *, on_progress: Callable[[int, int, str], None] | None = Non
         raise UsageError(f"no file or folder {path}: name the bars to retrain on with --path FILE")
     tell = on_progress or _silent
     with tempfile.TemporaryDirectory(prefix="marketloop_bench_") as name:
-        root = create_project(Path(name) / "project", settings=_context(path)).root
+        root = create_project(Path(name) / "project", settings=context_beside(path)).root
         tell(0, 2, "collecting")
         collected = _command(root, "collect", "--source", "folder", "--path", str(path))
         tell(1, 2, "retraining")
@@ -83,7 +83,7 @@ def _figures(family: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _context(path: Path) -> dict[str, str]:
+def context_beside(path: Path) -> dict[str, str]:
     """Return the settings that name the market series beside the bars, if there are any."""
     series = path.parent / "context_indices_1990_2018.parquet"
     return {f"context.{name}": f"{series}#{column}" for name, column in SERIES.items()} if series.is_file() else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib
 import json
 import math
 import sys
@@ -11,12 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol, TextIO
-
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
-from rich.text import Text
 
 __all__ = ["Screen", "Update", "plain", "print_json", "progress"]
 
@@ -37,34 +32,36 @@ class Screen:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         stream = stream or sys.stdout
-        self._console = Console(
+        self._console = _rich("console").Console(
             file=stream, width=None if stream.isatty() else _PIPE_WIDTH, highlight=False, markup=False, emoji=False
         )
 
     def line(self, text: str = "", *, style: str = "") -> None:
         """Print one line, wrapped at words."""
-        self._console.print(Text(text, style=style))
+        self._console.print(_rich("text").Text(text, style=style))
 
     def heading(self, text: str) -> None:
         """Print a heading."""
-        self._console.print(Text(text, style="bold"))
+        self.line(text, style="bold")
 
     def pairs(self, values: Mapping[str, Any]) -> None:
         """Print names and values, one pair a line."""
-        grid = Table.grid(padding=(0, 2))
+        text = _rich("text").Text
+        grid = _rich("table").Table.grid(padding=(0, 2))
         for name, value in values.items():
-            grid.add_row(Text(str(name), style="dim"), Text(cell(value)))
+            grid.add_row(text(str(name), style="dim"), text(cell(value)))
         self._console.print(grid)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "") -> None:
         """Print a table; a column whose values are all numbers is aligned to the right."""
         body = [list(row) for row in rows]
-        drawn = Table(title=title or None, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
+        box, text = _rich("box").SIMPLE_HEAD, _rich("text").Text
+        drawn = _rich("table").Table(title=title or None, box=box, title_justify="left", pad_edge=False)
         for position, name in enumerate(columns):
             numbers = bool(body) and all(isinstance(row[position], int | float | None) for row in body)
             drawn.add_column(name, justify="right" if numbers else "left", overflow="fold")
         for row in body:
-            drawn.add_row(*(Text(cell(value)) for value in row))
+            drawn.add_row(*(text(cell(value)) for value in row))
         self._console.print(drawn)
 
 
@@ -117,12 +114,13 @@ def progress(label: str, *, wanted: bool) -> Iterator[Update]:
     if not wanted:
         yield _silent
         return
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %  {task.fields[what]}", markup=False),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
+    drawn = _rich("progress")
+    bar = drawn.Progress(
+        drawn.TextColumn("{task.description}"),
+        drawn.BarColumn(),
+        drawn.TextColumn("{task.percentage:>3.0f} %  {task.fields[what]}", markup=False),
+        drawn.TimeElapsedColumn(),
+        console=_rich("console").Console(stderr=True),
         transient=True,
     )
     task = bar.add_task(label, total=None, what="")
@@ -138,6 +136,11 @@ def progress(label: str, *, wanted: bool) -> Iterator[Update]:
     finally:
         if bar.live.is_started:
             bar.stop()
+
+
+def _rich(module: str) -> Any:
+    """Import a module of Rich when something is drawn: an answer in JSON must not wait for it."""
+    return importlib.import_module(f"rich.{module}")
 
 
 def _silent(done: float, total: float | None = None, what: str = "") -> None:

@@ -191,12 +191,18 @@ def advance(
     panel: Panel,
     spec: StreamSpec,
     *,
+    labelled: Matrix | None = None,
     pmap: PMap = map,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Stream:
     """Append every session of `matrix` that `stream` has not scored yet.
 
     What was scored before is neither read nor changed; running it twice on the same data appends nothing.
+
+    Parameters
+    ----------
+    labelled : Matrix, optional
+        The rows of `matrix` whose labels are known, where the caller has them already.
 
     Raises
     ------
@@ -212,7 +218,7 @@ def advance(
     if not wanted:
         return stream
     # Without the unlabelled rows everything known before a session stands together: a view, not a copy of gigabytes.
-    labelled = matrix.take(np.isfinite(matrix.label))
+    labelled = matrix.take(np.isfinite(matrix.label)) if labelled is None else labelled
     before = max(wanted) * spec.block
     folds = advance_folds(stream.folds, labelled, panel, spec, before=before, pmap=pmap, on_progress=on_progress)
     stream = replace(stream, folds=folds)
@@ -242,10 +248,12 @@ def advance_folds(
     """Return `folds` with every inner validation fold that was known before session `before` and is not among them."""
     jobs = missing_folds(folds, matrix, spec.contenders, length=spec.validation, before=before)
     records: list[FoldRecord] = []
-    for record in pmap(_FoldWork(matrix, panel, spec), jobs):
+    # The last fold has the most rows and the last contender the deepest trees: whoever begins with them is not waited
+    # for at the end, when all other threads are done.
+    for record in pmap(_FoldWork(matrix, panel, spec), jobs[::-1]):
         records.append(record)
         _tell(on_progress, len(records), len(jobs))
-    return (*folds, *records)
+    return (*folds, *records[::-1])
 
 
 def fit_nominee(matrix: Matrix, spec: StreamSpec, folds: Sequence[FoldRecord], start: int) -> Fitted:

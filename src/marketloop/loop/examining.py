@@ -54,11 +54,15 @@ Telling = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A candidate on disk, with the stream of the recipe that made it."""
+    """A candidate on disk, with the stream of the recipe that made it.
+
+    `labelled` are the rows of the matrix whose labels are known: copied once, and views from then on.
+    """
 
     slot: Slot
     spec: StreamSpec
     prepared: Prepared
+    labelled: Matrix
     row: StreamRow
     stream: Stream
     fitted: Fitted
@@ -87,6 +91,7 @@ def make_candidate(house: House, spec: StreamSpec, prepared: Prepared, *, tell: 
     check_enough(prepared.matrix, spec)
     if any(contender.recipe.needs_ranks for contender in spec.contenders):
         prepared = replace(prepared, matrix=with_ranks(prepared.matrix))
+    labelled = prepared.matrix.take(np.isfinite(prepared.matrix.label))
     slot = house.slot(spec.family.name)
     session = prepared.panel.last
     stored = open_stored(house, slot, spec)
@@ -97,12 +102,13 @@ def make_candidate(house: House, spec: StreamSpec, prepared: Prepared, *, tell: 
         prepared.matrix,
         prepared.panel,
         walking,
+        labelled=labelled,
         pmap=partial(threaded_map, workers=workers),
         on_progress=lambda done, total: tell("walking forward", done, total),
     )
     row = append_stream(house, slot, stored, stream, session=session, made=recipe_of(house, walking, prepared))
     stream = since(stream, stored.after)
-    fitted = fit_nominee(prepared.matrix, spec, stream.folds, session + 1)
+    fitted = fit_nominee(labelled, spec, stream.folds, session + 1)
     rule = signal_rule(stream.scores)
     manifest = manifest_of(
         fitted,
@@ -122,7 +128,7 @@ def make_candidate(house: House, spec: StreamSpec, prepared: Prepared, *, tell: 
     candidate = house.registry.write_candidate(
         slot, parts=fitted.learner.parts(), manifest=manifest, at=house.clock.now()
     )
-    return Made(slot, spec, prepared, row, stream, fitted, candidate, rule, manifest)
+    return Made(slot, spec, prepared, labelled, row, stream, fitted, candidate, rule, manifest)
 
 
 def side_by_side(threads: int, matrix: Matrix) -> int:
@@ -220,8 +226,7 @@ def _difference(
 
 def _importance(made: Made) -> dict[str, Any] | None:
     """Measure importance on the newest labelled sessions, with the nominee refitted on what was known before them."""
-    matrix = made.prepared.matrix.take(np.isfinite(made.prepared.matrix.label))
-    family = made.spec.family
+    matrix, family = made.labelled, made.spec.family
     sessions = np.unique(matrix.session)[-IMPORTANCE_SESSIONS[family.unit] :]
     start = int(sessions[0])
     train = matrix.take(known_before(matrix, start))

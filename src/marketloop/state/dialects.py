@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sqlite3
 import time
 import zlib
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, text
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
@@ -156,7 +156,8 @@ def create_schema(db: Connection) -> None:
 
 def insert_new(db: Connection, table: Table) -> Any:
     """Return an INSERT into `table` that skips rows whose primary key, or another unique one, is there already."""
-    maker: Any = sqlite.insert if db.dialect.name == "sqlite" else postgresql.insert
+    # The one in use is loaded already; the other, with its drivers, would be for nothing.
+    maker: Any = importlib.import_module(f"sqlalchemy.dialects.{db.dialect.name}").insert
     return maker(table).on_conflict_do_nothing()
 
 

@@ -134,10 +134,11 @@ def _gather(
     path: Path, parts: Sequence[UnadjustedBars], failures: Mapping[str, str], warnings: tuple[Mapping[str, Any], ...]
 ) -> _Content:
     bars = pl.concat([part.bars for part in parts])
-    keyed = bars.filter(pl.col("date").is_not_null())
-    days = keyed.select("ticker", "date").n_unique() if keyed.height else 0
-    if any(part.timed for part in parts) and keyed.height > 2 * days:
-        raise UsageError(f'"{path}" holds {keyed.height / days:.0f} bars per ticker and day; give it daily bars')
+    if any(part.timed for part in parts):
+        keyed = bars.filter(pl.col("date").is_not_null())
+        days = keyed.select("ticker", "date").n_unique() if keyed.height else 0
+        if keyed.height > 2 * days:
+            raise UsageError(f'"{path}" holds {keyed.height / days:.0f} bars per ticker and day; give it daily bars')
     given = [bool(part.bars["adj_close"].is_not_null().any()) for part in parts]
     adjustment = AS_GIVEN if not any(given) else ADJUSTED if all(given) else _MIXED
     adjusted = adjust(bars).select(*BAR_SCHEMA, *RAW_EXTRAS)
