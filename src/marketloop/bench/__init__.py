@@ -10,6 +10,7 @@ __all__ = ["BENCHES"]
 BENCHES: Final[Mapping[str, str]] = {
     "backtest": "marketloop.bench.backtest",
     "contention": "marketloop.bench.contention",
+    "drift": "marketloop.bench.drift",
     "faults": "marketloop.bench.faults",
     "features": "marketloop.bench.features",
     "gate": "marketloop.bench.gate",

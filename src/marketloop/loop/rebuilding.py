@@ -28,7 +28,7 @@ from marketloop.registry.disk import digest
 from marketloop.runtime.clock import FixedClock, ticks
 from marketloop.state import Slot
 
-__all__ = ["AGREEMENT", "Rebuilt", "rebuild"]
+__all__ = ["AGREEMENT", "Rebuilt", "house_then", "rebuild"]
 
 AGREEMENT: Final = 1e-6
 """Largest difference of two predictions that are called the same, where threads added up in another order."""
@@ -123,7 +123,7 @@ def rebuild(house: House, family: str, version: int) -> Rebuilt:
     slot = house.slot(family)
     artefact = house.registry.load(slot, version)
     manifest = artefact.manifest
-    past = _house_then(house, slot, manifest)
+    past = house_then(house, slot, manifest)
     prepared = _prepared_then(past, slot, manifest)
     recipe, parts = _fitted(past, prepared, slot, manifest)
     difference, compared = _difference(recipe, artefact, parts, prepared)
@@ -171,7 +171,7 @@ class _StoreThen(DeltaBarStore):
         return super().sectors(version=self._then.get("sectors") if version is None else version)
 
 
-def _house_then(house: House, slot: Slot, manifest: Mapping[str, Any]) -> House:
+def house_then(house: House, slot: Slot, manifest: Mapping[str, Any]) -> House:
     """Return a house that reads the recorded tables and lives at the time of the training."""
     tables = {"bars": int(manifest["data_version"]), **_tables(manifest)}
     clock = FixedClock(dt.datetime.fromisoformat(str(manifest["created_at"])))

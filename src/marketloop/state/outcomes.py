@@ -80,7 +80,9 @@ def latest(db: Connection, label: str, *, since: date, until: date | None = None
     query = _read().where(outcomes.c.label == label, outcomes.c.as_of >= since)
     if until is not None:
         query = query.where(outcomes.c.as_of <= until)
-    return {(row["as_of"], row["ticker"]): from_row(Outcome, row) for row in db.execute(query).mappings()}  # the later revision stands
+    return {
+        (row["as_of"], row["ticker"]): from_row(Outcome, row) for row in db.execute(query).mappings()
+    }  # the later revision stands
 
 
 def history(db: Connection, label: str, as_of: date, ticker: str) -> tuple[Outcome, ...]:
