@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -70,18 +71,19 @@ class Heard:
         Share of the features of which it can be told.
     usual : bool
         Whether the two-sample KS test on the same rows, adjusted by Benjamini and Hochberg, called drift.
-    found : mapping of planted shift to the names that were found among `SHIFTED`
+    found : mapping of planted shift, in sd, to the names that were found among `SHIFTED`
     rows : int
     seconds : float
         Of the scan alone.
     """
 
     kind: str
+    seed: int
     level: str
     drifted: tuple[str, ...]
     told: float
     usual: bool
-    found: dict[float, tuple[str, ...]]
+    found: dict[str, tuple[str, ...]]
     rows: int
     seconds: float
 
@@ -92,6 +94,7 @@ def run(
     workers: int = 2,
     first_seed: int = FIRST_UNSEEN,
     kinds: Sequence[str] | None = None,
+    out: Path | None = None,
     on_progress: Callable[[int, int, str], None] | None = None,
 ) -> dict[str, Any]:
     """Scan `seeds` markets of each kind, and 10,000 rows of 75 features against the clock.
@@ -105,6 +108,8 @@ def run(
         ``ar1`` are 75 made-up features of any persistence, alone or moved by one factor; ``regimes`` switch the
         market's volatility now and then for good reason; in ``volatile`` volatility rises by half 20 sessions before
         the end. All by default.
+    out : path, optional
+        A line per market goes there as it is scanned; a run goes on where an earlier one of the same file stopped.
 
     Returns
     -------
@@ -126,13 +131,20 @@ def run(
         for n in range(max(1, seeds // 4) if kind in {"regimes", "volatile"} else seeds)
     ]
 
+    done = _read(out)
+    todo = [ask for ask in asks if (ask.kind, ask.seed) not in done]
+
     def tell(position: int, heard: Heard) -> None:
+        if out is not None:
+            with out.open("a") as file:
+                file.write(json.dumps(asdict(heard)) + "\n")
         if on_progress is not None:
-            on_progress(position + 1, len(asks), f"{heard.kind}: {heard.level}")
+            on_progress(position + 1, len(todo), f"{heard.kind}: {heard.level}")
 
     set_thread_budget()
     started = time.perf_counter()
-    found = parallel_map(scan_market, asks, workers=workers, threads=workers, on_result=tell)
+    fresh = parallel_map(scan_market, todo, workers=workers, threads=workers, on_result=tell)
+    found = [*done.values(), *fresh]
     figures: dict[str, Any] = {kind: _figures([h for h in found if h.kind == kind]) for kind in chosen}
     figures["scan_10000_x_75_s"] = clocked()
     return {
@@ -154,9 +166,10 @@ def scan_market(ask: Ask) -> Heard:
     began = time.perf_counter()
     scan = scan_features(reference, recent)
     seconds = time.perf_counter() - began
-    planted = {size: _planted(reference, recent, size) for size in SHIFTS} if ask.shifts else {}
+    planted = {f"{size:g}": _planted(reference, recent, size) for size in SHIFTS} if ask.shifts else {}
     return Heard(
         kind=ask.kind,
+        seed=ask.seed,
         level=scan.level,
         drifted=tuple(feature.name for feature in scan.drifted) + _broken(scan),
         told=sum(feature.p_adjusted is not None for feature in scan.features) / len(scan.features),
@@ -181,6 +194,14 @@ def slow_panel(seed: int, *, features: int = 75, sessions: int = 1000, tickers: 
     level = loud * (np.sqrt(common) * factors[:, which] + np.sqrt(1 - common) * own)
     X = (level[:, None, :] + rng.normal(size=(total, tickers, features))).reshape(-1, features)
     return _matrix(X.astype(np.float32), np.repeat(np.arange(total), tickers), tickers)
+
+
+def _read(out: Path | None) -> dict[tuple[str, int], Heard]:
+    if out is None or not out.is_file():
+        return {}
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    found = [Heard(**{**row, "drifted": tuple(row["drifted"])}) for row in rows]
+    return {(heard.kind, heard.seed): heard for heard in found}
 
 
 def clocked(*, repeats: int = 5) -> float:
@@ -275,7 +296,9 @@ def _figures(found: Sequence[Heard]) -> dict[str, Any]:
     planted = [heard.found for heard in found if heard.found]
     if planted:
         figures["shift_found"] = {
-            f"{size:g}_sd": {n: Count(sum(n in f[size] for f in planted), len(planted)).document() for n in SHIFTED}
+            f"{size:g}_sd": {
+                n: Count(sum(n in f[f"{size:g}"] for f in planted), len(planted)).document() for n in SHIFTED
+            }
             for size in SHIFTS
         }
     return figures

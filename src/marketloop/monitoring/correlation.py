@@ -65,7 +65,8 @@ def correlation_shift(reference: Matrix, recent: Matrix, grid: Grid, window: int
     """Compare the correlations of the recent rows with those of windows side by side in the reference.
 
     Windows that follow each other are alike, so they count for less: their number is divided by the memory of their
-    own distances. None with fewer than two features that vary, or fewer than seven windows.
+    own distances. What some window of the reference has matched already is never rarer than its rank. None with
+    fewer than two features that vary, or fewer than seven windows.
     """
     vary = np.flatnonzero(np.nan_to_num(grid.sd) > 0)
     sessions = np.unique(reference.session)
@@ -80,9 +81,11 @@ def correlation_shift(reference: Matrix, recent: Matrix, grid: Grid, window: int
     before, now = _correlations(total), _correlations(_moments(recent.X, grid, vary))
     distance = _gap(now, before)
     freedom = max(count / _memory(past) - 1, 1.0)
-    roots = np.sqrt(past)
-    spread = float(roots.std()) * (1 + 1 / freedom)
-    p = float(stats.t.sf((np.sqrt(distance) - roots.mean()) / spread, freedom)) if spread > 0 else 1.0
+    logs = np.log(np.maximum(past, 1e-9))
+    spread = float(logs.std()) * (1 + 1 / freedom)
+    t = (np.log(max(distance, 1e-9)) - logs.mean()) / spread if spread > 0 else 0.0
+    rank = float((1 + (past >= distance).sum()) / (1 + count))
+    p = float(stats.t.sf(t, freedom)) if distance > past.max() else max(rank, float(stats.t.sf(t, freedom)))
     far = np.abs(now - before)
     a, b = np.unravel_index(int(far.argmax()), far.shape)
     return CorrelationShift(

@@ -48,7 +48,7 @@ class Null:
     def p_value(self, together: Array) -> Array:
         """Return the probability of a window at least as far away, from Student's t for one more window."""
         freedom = np.maximum(self.freedom, 1.0)
-        spread = self.sd * np.sqrt((1 + 1 / freedom) * (1 + 1 / freedom))
+        spread = self.sd * (1 + 1 / freedom)
         t = np.where(spread > 0, (together - self.mean) / np.where(spread > 0, spread, 1.0), np.inf)
         p: Array = stats.t.sf(t, freedom)
         return p
@@ -68,7 +68,8 @@ def null_of(reference: Profile, window: int) -> Null:
         together[at] = distances(now, before, reference.grid).together
     remembered = memory(reference)
     freedom = n / (window + remembered) - 1
-    return Null(together.mean(axis=0), together.std(axis=0), freedom, remembered)
+    mean: Array = together.mean(axis=0)
+    return Null(mean, together.std(axis=0), freedom, remembered)
 
 
 def average(profile: Profile) -> tuple[Array, Array]:
