@@ -63,6 +63,7 @@ def differences(example: Any, actual: Any, where: str = "") -> list[str]:
         ("champion", ("champion",)),
         ("predict", ("predict", "SYN001")),
         ("rank", ("rank", "--family", "price_predictor")),
+        ("accuracy", ("accuracy",)),
         ("status", ("status",)),
         ("keys", ("keys",)),
     ],

@@ -8,6 +8,7 @@ from typing import Final
 __all__ = ["BENCHES"]
 
 BENCHES: Final[Mapping[str, str]] = {
+    "accuracy": "marketloop.bench.accuracy",
     "backtest": "marketloop.bench.backtest",
     "contention": "marketloop.bench.contention",
     "drift": "marketloop.bench.drift",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from marketloop.loop.early import lagging
 from marketloop.loop.house import House
 from marketloop.loop.ingesting import parse_timeframe
 from marketloop.loop.maturing import slots_heard
+from marketloop.loop.predicting import keep_journals
 from marketloop.loop.settling import settle
 from marketloop.state import Slot
 
@@ -49,10 +49,10 @@ def look_back(
 
 
 def let_champions_speak(house: House) -> tuple[str, ...]:
-    """Journal what champions that lag behind say of the newest session; return their families. Libraries load here."""
+    """Journal what champions that lag behind say of the newest session; return their families."""
     behind = lagging(house)
     if behind:
-        importlib.import_module("marketloop.loop.turn").keep_journals(house, behind)
+        keep_journals(house, behind)
     return behind
 
 

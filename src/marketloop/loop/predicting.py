@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,10 +21,11 @@ from marketloop.runtime.logging import get_logger
 from marketloop.serving import assign
 from marketloop.state import Slot, champions, rollouts, scoreboards
 from marketloop.state.champions import Champion
+from marketloop.state.lease import LeaseLostError
 from marketloop.state.rollouts import Rollout
 from marketloop.state.scoreboards import Prediction
 
-__all__ = ["Answers", "Voice", "keep_journal", "predict", "score_version"]
+__all__ = ["Answers", "Voice", "keep_journal", "keep_journals", "predict", "score_version"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,22 @@ def keep_journal(house: House, family: str) -> dt.date:
     A shadow's journal is kept by this alone. Raises as `predict` does.
     """
     return predict(house, family=family).as_of
+
+
+def keep_journals(house: House, families: Iterable[str]) -> None:
+    """Journal what the champions, and versions on trial, say of the newest session; one that cannot speak is logged."""
+    for family in families:
+        if house.registry.champion(house.slot(family)) is None:
+            continue
+        try:
+            keep_journal(house, family)
+        except LeaseLostError:
+            raise
+        except MarketLoopError as error:
+            get_logger("loop").warning("the journal is behind", family=family, reason=str(error))
+        except Exception as error:  # noqa: BLE001 -- a plugin's recipe or feature: the verdicts of this cycle stand
+            log = get_logger("loop")
+            log.error("the journal is behind", family=family, error=repr(error), traceback=traceback.format_exc())
 
 
 def _rollout(house: House, champion: Champion) -> Rollout | None:

@@ -88,7 +88,8 @@ def _line(state: State, slot: Slot, saying: Saying, zone: ZoneInfo) -> str:
 
 
 def _known(path: Path) -> _Known:
-    """Return the scoreboards that the end of the log tells of; of the one before it where it has just begun."""
+    """Return the scoreboards that the ends of the log and of the one before it tell of."""
+    found: _Known = set()
     for log in (path, path.with_name(f"{path.name}.1")):
         with disk_errors(log):
             if not log.exists():
@@ -96,7 +97,5 @@ def _known(path: Path) -> _Known:
             with log.open("rb") as file:
                 file.seek(max(0, log.stat().st_size - _TAIL))
                 text = file.read().decode(errors="replace")
-        found = {(m[1], m[4], int(m[2]), dt.date.fromisoformat(m[3])) for m in _LINE.finditer(text)}
-        if found:
-            return found
-    return set()
+        found |= {(m[1], m[4], int(m[2]), dt.date.fromisoformat(m[3])) for m in _LINE.finditer(text)}
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,14 +18,13 @@ from marketloop.loop.flight import Flight
 from marketloop.loop.guard import watch_promotion
 from marketloop.loop.harm import watch_champion
 from marketloop.loop.house import House
-from marketloop.loop.predicting import keep_journal
+from marketloop.loop.predicting import keep_journals
 from marketloop.loop.preparing import Prepared, choose, prepare
 from marketloop.loop.promoting import promote, record_failure, refuse_leak
 from marketloop.loop.reporting import report_turn
 from marketloop.loop.results import FamilyResult
 from marketloop.loop.tuned import with_tuned
 from marketloop.runtime.logging import get_logger
-from marketloop.state.lease import LeaseLostError
 
 if TYPE_CHECKING:  # the cycle loads this module, not the other way round
     from marketloop.loop.cycle import CycleRequest
@@ -48,22 +47,6 @@ def guarded_turn(
     except Exception as error:  # noqa: BLE001 -- the outermost edge of a cycle: recorded, never lost
         log.error("family failed", family=family, cycle=flight.id, traceback=traceback.format_exc())
         return record_failure(house, family, flight, f"{type(error).__name__}: {error}")
-
-
-def keep_journals(house: House, families: Iterable[str]) -> None:
-    """Journal what the champions, and versions on trial, say of the newest session; one that cannot speak is logged."""
-    for family in families:
-        if house.registry.champion(house.slot(family)) is None:
-            continue
-        try:
-            keep_journal(house, family)
-        except LeaseLostError:
-            raise
-        except MarketLoopError as error:
-            get_logger("loop").warning("the journal is behind", family=family, reason=str(error))
-        except Exception as error:  # noqa: BLE001 -- a plugin's recipe or feature: the verdicts of this cycle stand
-            log = get_logger("loop")
-            log.error("the journal is behind", family=family, error=repr(error), traceback=traceback.format_exc())
 
 
 def _turn(
