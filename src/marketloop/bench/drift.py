@@ -218,14 +218,14 @@ def clocked(*, repeats: int = 5) -> float:
 
 
 def _market(ask: Ask) -> Matrix:
-    options: dict[str, Any] = {
+    laws: dict[str, dict[str, Any]] = {
         "random_walk": {"volatility": "constant", "shocks": "normal"},
         "regimes": {"regimes": True},
         "volatile": {"drift_at": ask.sessions - WINDOW, "drift": "features"},
-    }.get(ask.kind, {})
+    }
     settings = load_settings(None, environ={}, flags={"compute.threads": 1})
     house = House(Project(Path()), settings, build_catalog(StrategyConfig()))  # makes and reads no files
-    spec = MarketSpec(tickers=ask.tickers, sessions=ask.sessions, seed=ask.seed, **options)
+    spec = MarketSpec(tickers=ask.tickers, sessions=ask.sessions, seed=ask.seed, **laws.get(ask.kind, {}))
     matrix = Prepared(house, ground_of(simulate(spec))).matrix(choose(house, "price_predictor"))
     known = [name for at, name in enumerate(matrix.names) if np.isfinite(matrix.X[:, at]).any()]
     return matrix.select(known)

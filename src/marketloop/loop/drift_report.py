@@ -20,7 +20,7 @@ from marketloop.state import drift_scans, requests, this_process
 from marketloop.state.drift_scans import DriftScan
 from marketloop.state.requests import Wish
 
-__all__ = ["SOURCE", "scan_all"]
+__all__ = ["SOURCE", "announce", "scan_all"]
 
 SOURCE: Final = "drift"
 """Who publishes DRIFT_DETECTED: not the loop itself, whose own events cause no retraining."""
@@ -57,7 +57,7 @@ def scan_all(
             before = _last(house, scan)
             if only_new and before is not None and (before.version, before.as_of) == (scan.version, scan.as_of):
                 continue
-            scans.append(_told(house, scan))
+            scans.append(announce(house, scan))
         except MarketLoopError as error:
             errors[name] = str(error)
         except Exception as error:  # noqa: BLE001 -- a plugin's feature may raise anything; the others go on
@@ -78,7 +78,7 @@ def _last(house: House, scan: DriftScan) -> DriftScan | None:
         return drift_scans.latest(db, scan.slot)
 
 
-def _told(house: House, scan: DriftScan) -> DriftScan:
+def announce(house: House, scan: DriftScan) -> DriftScan:
     """Record a scan, then tell of it; what is not told is in the ledger."""
     with house.state.write() as db:
         recorded = drift_scans.record(db, scan)

@@ -113,7 +113,7 @@ def _rank_ic(rows: Rows) -> list[float]:
     score, happened = (
         np.array([values], dtype=np.float64) for values in zip(*((w.score, o.value) for w, o in rows), strict=True)
     )
-    return spearman_rows(score, happened, 0).value.tolist()
+    return [float(value) for value in spearman_rows(score, happened, 0).value]
 
 
 def _calibration(sessions: Sequence[Rows], reference: float | None) -> tuple[float | None, Finding]:

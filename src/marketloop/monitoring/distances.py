@@ -31,7 +31,7 @@ class Distances:
         Largest difference of the distribution functions.
     wasserstein : array, at least 0
         Area between the distribution functions, in standard deviations of the reference: how far values have moved on
-        average.
+        average. By trapezoids between the points of the grid, so that a feature of two values shows half of it.
     """
 
     psi: Array

@@ -50,8 +50,7 @@ class Null:
         freedom = np.maximum(self.freedom, 1.0)
         spread = self.sd * (1 + 1 / freedom)
         t = np.where(spread > 0, (together - self.mean) / np.where(spread > 0, spread, 1.0), np.inf)
-        p: Array = stats.t.sf(t, freedom)
-        return p
+        return np.asarray(stats.t.sf(t, freedom), dtype=np.float64)
 
 
 def null_of(reference: Profile, window: int) -> Null:
@@ -92,7 +91,8 @@ def memory(profile: Profile) -> Array:
     """
     last = profile.cdf.shape[2] - 1
     spreads = [profile.cdf[:, :, round(place * last)].astype(np.float64) for place in SPREAD_AT]
-    return np.maximum.reduce([_autocorrelation_time(series) for series in (profile.mean, *spreads)])
+    longest: Array = np.maximum.reduce([_autocorrelation_time(series) for series in (profile.mean, *spreads)])
+    return longest
 
 
 def _autocorrelation_time(series: Array) -> Array:
