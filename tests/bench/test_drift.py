@@ -25,8 +25,7 @@ def test_bench_refuses_markets_that_it_does_not_know() -> None:
 
 
 def test_scan_of_a_market_whose_volatility_rises_is_heard_and_one_that_does_not_is_quiet() -> None:
-    loud = scan_market(Ask("volatile", 4, tickers=15, sessions=1000))
-    quiet = scan_market(Ask("random_walk", 4, tickers=15, sessions=1000))
+    loud, quiet = scan_market(Ask("volatile", 20_000)), scan_market(Ask("random_walk", 20_000))
     assert (loud.level != "Low", quiet.level) == (True, "Low")
     assert quiet.usual  # the two-sample test takes rows for independent and calls drift
 

@@ -73,7 +73,7 @@ def test_constant_and_never_known_features_are_not_judged() -> None:
 
 
 def test_level_is_high_only_when_what_moved_holds_a_third_of_the_importance() -> None:
-    values = slow(6)
+    values = slow(6, persistence=0.3)
     values[-WINDOW:, :, 2] += 4.0
     little, much = {"a": 0.9, "c": 0.1}, {"a": 0.6, "c": 0.4}
     assert scan(values, importance=little).level == "Medium"

@@ -59,6 +59,7 @@ def scan_all(
                 continue
             scans.append(announce(house, scan))
         except MarketLoopError as error:
+            get_logger("loop").warning("a scan failed", family=name, reason=str(error))
             errors[name] = str(error)
         except Exception as error:  # noqa: BLE001 -- a plugin's feature may raise anything; the others go on
             get_logger("loop").error("a scan failed", family=name, traceback=traceback.format_exc())

@@ -27,6 +27,8 @@ LEAST_FREEDOM: Final = 6.0
 """Independent windows, less one, below which a feature's past is too short: Student's tail is too heavy there."""
 LARGE_PSI: Final = 0.25
 """By custom a large change (Siddiqi 2006)."""
+LARGE_ALPHA: Final = 0.2
+"""Share of `alpha` at which a change counts as large: one factor that swings moves half of all features together."""
 LARGE_SHARE: Final = 1 / 3
 """Share of the model's importance that must have changed largely for a high level."""
 MISSING: Final = 0.5
@@ -101,8 +103,8 @@ class FeatureScan:
     Parameters
     ----------
     level : ``Low``, ``Medium`` or ``High``
-        Low: nothing has drifted. High: those that drifted with a PSI of 0.25 or more, or went missing, hold a third of
-        the model's importance. Medium: anything between.
+        Low: nothing has drifted. High: those that drifted with a PSI of 0.25 or more at a fifth of `alpha`, or went
+        missing, hold a third of the model's importance. Medium: anything between.
     """
 
     features: tuple[FeatureDrift, ...]
@@ -213,11 +215,17 @@ def _level(found: list[FeatureDrift], correlation: CorrelationShift | None, alph
         return (feature.importance or 0.0) / total if total > 0 else 1 / max(len(found), 1)
 
     drifted = [feature for feature in found if feature.drifted]
-    large = sum(weight(f) for f in drifted if f.state == "missing" or (f.psi or 0.0) >= LARGE_PSI)
+    large = sum(weight(feature) for feature in drifted if _is_large(feature, alpha))
     if drifted and large >= LARGE_SHARE:
         return "High"
     broken = correlation is not None and correlation.p_adjusted is not None and correlation.p_adjusted <= alpha
     return "Medium" if drifted or broken else "Low"
+
+
+def _is_large(feature: FeatureDrift, alpha: float) -> bool:
+    if feature.p_adjusted is None or feature.psi is None:
+        return feature.state == "missing"
+    return feature.psi >= LARGE_PSI and feature.p_adjusted <= LARGE_ALPHA * alpha
 
 
 def _worst_first(feature: FeatureDrift) -> tuple[bool, float, float]:
