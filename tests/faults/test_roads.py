@@ -13,7 +13,6 @@ PACKAGE = Path(__file__).resolve().parents[2] / "src" / "marketloop"
 ROADS = {
     "runtime/faults.py": "notes what passes",
     "runtime/files.py": "the road of files",
-    "loop/alertlog.py": "opens what the road of files fills",
     "runtime/journal.py": "appends, with points of its own",
     "state/store.py": "the road of transactions",
     "data/delta.py": "the road of tables",

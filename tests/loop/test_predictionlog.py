@@ -79,6 +79,18 @@ def test_log_that_has_grown_begins_anew_and_knows_what_the_one_before_holds(
     assert bring_up_to_date(project.house) == 0
 
 
+def test_line_that_was_cut_off_is_ended_and_written_again(project: Desk) -> None:
+    version = project.crown()
+    for day in (80, 81):
+        project.say(version, day, [{}] * 5)
+    bring_up_to_date(project.house)
+    path = project.house.project.logs / "predictions.log"
+    whole = log(project)
+    path.write_text("\n".join([whole[0], whole[1][:40]]), encoding="utf-8")
+    assert bring_up_to_date(project.house) == 1
+    assert log(project) == [whole[0], whole[1][:40], whole[1]]
+
+
 def test_log_that_cannot_be_written_stops_nobody(project: Desk) -> None:
     project.house.project.logs.mkdir(parents=True, exist_ok=True)
     (project.house.project.logs / "predictions.log").mkdir()

@@ -1,4 +1,4 @@
-"""Do the intervals of `accuracy` cover? Journals of a market without signal whose outcomes overlap and share a market."""
+"""Do the intervals of `accuracy` cover? Journals of a market without signal; outcomes overlap and share a market."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def _estimate(hits: dict[str, list[bool]], name: str, case: Case, journal: Journ
         journal.session[~past],
         np.full(int((~past).sum()), said),
         past_session=journal.session[past],
-        past_surprise=journal.hit[past] - said,
+        past_surprise=journal.hit[past].astype(np.float64) - said,
         horizon=case.horizon,
     )
     if math.isfinite(estimate.low):

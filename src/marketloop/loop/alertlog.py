@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from marketloop.runtime.files import disk_errors, ensure_folder, fill, rename
+from marketloop.runtime.files import append, disk_errors, ensure_folder
 from marketloop.runtime.journal import alone
 from marketloop.runtime.redact import redact, redact_text
 from marketloop.state import State, alarms
@@ -46,11 +46,7 @@ def append_new(path: Path, state: State, zone: ZoneInfo) -> int:
         if not fresh:
             return 0
         text = "".join(_entry(alarm, zone) for alarm in fresh).encode()
-        with disk_errors(path):
-            if path.exists() and path.stat().st_size > MOST_BYTES:
-                rename(path, path.with_name(f"{path.name}.1"))
-            with path.open("ab") as file:
-                fill(file.fileno(), text)
+        append(path, text, most=MOST_BYTES)
     return len(fresh)
 
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from marketloop.core.errors import MarketLoopError
 from marketloop.loop.alarms import Place
 from marketloop.loop.alertlog import stamp
-from marketloop.runtime.files import disk_errors, ensure_folder, fill, rename
+from marketloop.runtime.files import append, disk_errors, ensure_folder
 from marketloop.runtime.journal import alone
 from marketloop.runtime.logging import get_logger
 from marketloop.state import Slot, State, champions, scoreboards
@@ -53,11 +53,7 @@ def _append(path: Path, state: State, zone: ZoneInfo) -> int:
     if not fresh:
         return 0
     lines = [_line(state, slot, saying, zone) for slot, saying in fresh]
-    with disk_errors(path):
-        if path.exists() and path.stat().st_size > MOST_BYTES:
-            rename(path, path.with_name(f"{path.name}.1"))
-        with path.open("ab") as file:
-            fill(file.fileno(), "".join(f"{line}\n" for line in lines).encode())
+    append(path, "".join(f"{line}\n" for line in lines).encode(), most=MOST_BYTES)
     return len(lines)
 
 

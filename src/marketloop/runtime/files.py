@@ -17,6 +17,7 @@ from marketloop.runtime.faults import is_armed, point, step
 from marketloop.runtime.locks import lock
 
 __all__ = [
+    "append",
     "delete",
     "disk_errors",
     "ensure_folder",
@@ -71,6 +72,20 @@ def fill(handle: int, content: bytes) -> None:
         _written(handle, view, len(view))
     with step("file.fsync"):
         os.fsync(handle)
+
+
+def append(path: Path, content: bytes, *, most: int) -> None:
+    """Append whole lines to a log; one that has grown beyond `most` bytes becomes ``NAME.1`` and a new one begins.
+
+    A line that a killed process left half-written is ended, so that nothing stands behind it.
+    """
+    with disk_errors(path):
+        if path.exists() and path.stat().st_size > most:
+            rename(path, path.with_name(f"{path.name}.1"))
+        with path.open("a+b") as file:
+            if file.seek(0, os.SEEK_END) and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n":
+                content = b"\n" + content
+            fill(file.fileno(), content)
 
 
 def rename(beside: Path, path: Path) -> None:

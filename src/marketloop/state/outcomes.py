@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Select, func, select
 
-from marketloop.state.rows import from_row
 from marketloop.state.schema import outcomes
 
 __all__ = ["Outcome", "history", "latest", "newest_session", "write"]
@@ -80,15 +79,13 @@ def latest(db: Connection, label: str, *, since: date, until: date | None = None
     query = _read().where(outcomes.c.label == label, outcomes.c.as_of >= since)
     if until is not None:
         query = query.where(outcomes.c.as_of <= until)
-    return {
-        (row["as_of"], row["ticker"]): from_row(Outcome, row) for row in db.execute(query).mappings()
-    }  # the later revision stands
+    return {(row.as_of, row.ticker): Outcome(*row) for row in db.execute(query)}  # the later revision stands
 
 
 def history(db: Connection, label: str, as_of: date, ticker: str) -> tuple[Outcome, ...]:
     """Return every revision of one outcome, oldest first."""
     mine = (outcomes.c.label == label) & (outcomes.c.as_of == as_of) & (outcomes.c.ticker == ticker)
-    return tuple(from_row(Outcome, row) for row in db.execute(_read().where(mine)).mappings())
+    return tuple(Outcome(*row) for row in db.execute(_read().where(mine)))
 
 
 def newest_session(db: Connection, label: str) -> date | None:
