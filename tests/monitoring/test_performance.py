@@ -55,11 +55,20 @@ def test_error_is_judged_relative_to_the_reference(growth: float, action: str) -
 
 
 def test_calibration_is_judged_by_points_like_accuracy() -> None:
-    hit, said = np.arange(1000) % 2 == 0, np.full(1000, 0.65)
-    score, finding = calibration_now(hit, said, 30, 0.95)
+    hit, said, session = np.arange(1000) % 2 == 0, np.full(1000, 0.65), np.arange(1000) // 20
+    score, finding = calibration_now(hit, said, session, reference=0.95)
     assert score == pytest.approx(0.85)
     assert finding.action == "retrain"
-    assert calibration_now(hit, said, 5, 0.95)[0] is None
+    assert calibration_now(hit[:100], said[:100], session[:100], reference=0.95)[0] is None
+
+
+def test_calibration_that_swings_with_the_market_asks_for_nothing() -> None:
+    session = np.arange(1200) // 20
+    hit = (session // 10) % 3 == 0  # whole weeks come true, and then none
+    score, finding = calibration_now(hit, np.full(1200, 0.45), session, reference=0.99, overlap=5)
+    assert score is not None
+    assert finding.action == "monitor"
+    assert "chance explains as much" in finding.reason
 
 
 def test_regime_lag_finds_how_late_regimes_are_called() -> None:

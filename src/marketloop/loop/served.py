@@ -69,7 +69,7 @@ def served_since(house: House, champion: Champion) -> Served:
     score, reference, lag = None, None, None
     if family.classes:
         reference = figures.get("calibration_score")
-        score, finding = _calibration(sessions, reference)
+        score, finding = _calibration(sessions, reference, horizon)
         findings.append(finding)
         if family.unit == "session":
             lag = _lag(family, sessions)
@@ -116,10 +116,12 @@ def _rank_ic(rows: Rows) -> list[float]:
     return [float(value) for value in spearman_rows(score, happened, 0).value]
 
 
-def _calibration(sessions: Sequence[Rows], reference: float | None) -> tuple[float | None, Finding]:
-    pairs = [(w, o) for rows in sessions for w, o in rows if w.probability is not None]
-    hit: NDArray[np.bool_] = np.array([w.class_name == o.class_name for w, o in pairs], dtype=bool)
-    return calibration_now(hit, np.array([w.probability for w, _ in pairs], dtype=float), len(sessions), reference)
+def _calibration(sessions: Sequence[Rows], reference: float | None, overlap: int) -> tuple[float | None, Finding]:
+    rows = [(at, w, o) for at, said in enumerate(sessions) for w, o in said if w.probability is not None]
+    hit: NDArray[np.bool_] = np.array([w.class_name == o.class_name for _, w, o in rows], dtype=bool)
+    probability = np.array([w.probability for _, w, _ in rows], dtype=np.float64)
+    number = np.array([at for at, _, _ in rows], dtype=np.intp)
+    return calibration_now(hit, probability, number, reference=reference, overlap=overlap)
 
 
 def _lag(family: Family, sessions: Sequence[Rows]) -> int | None:

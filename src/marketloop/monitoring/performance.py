@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marketloop.evaluation.intervals import ewc_interval
+from marketloop.evaluation.matured import per_session
 from marketloop.evaluation.metrics import calibration
 from marketloop.monitoring.finding import Action, Finding, by_error, by_points, by_rank_ic
 
@@ -87,7 +88,7 @@ def judge(judged: Judged, reference: float | None) -> Performance:
     """Compare matured predictions with the reference.
 
     A loss that chance explains (its 95 % interval reaches 0) asks for nothing yet: with overlapping outcomes twenty
-    sessions of accuracy swing by more than ten points on a market that has not changed. Rank IC is counted in its own
+    sessions of accuracy swing widely on a market that has not changed. Rank IC is counted in its own
     standard errors already.
     """
     n, name = len(judged.value), judged.figure
@@ -140,7 +141,12 @@ def _action(name: str, current: float, reference: float, error: float | None) ->
 
 
 def calibration_now(
-    hit: NDArray[np.bool_], probability: Array, sessions: int, reference: float | None
+    hit: NDArray[np.bool_],
+    probability: Array,
+    session: NDArray[np.integer],
+    *,
+    reference: float | None,
+    overlap: int = 1,
 ) -> tuple[float | None, Finding]:
     """Return the calibration score of matured predictions (1 less expected calibration error), and what it asks for.
 
@@ -150,18 +156,28 @@ def calibration_now(
         Whether the likeliest class came true.
     probability : float64 (n,)
         What it was given.
-    sessions : int
-        Matured sessions they come from.
+    session : int (n,)
+        Number of the session, 0 and up, that each row speaks of.
     reference : float or None
         The score of the examination. Points lost against it are judged as points of accuracy are: by so much the
-        probabilities lie further from what happens.
+        probabilities lie further from what happens. What chance explains (the 95 % interval of the mean gap between
+        probability and hits is as wide) asks for nothing yet.
+    overlap : int
+        Sessions by which the outcomes of neighbours overlap.
     """
-    if sessions < LEAST_SESSIONS or reference is None or len(hit) == 0:
+    sessions = len(np.unique(session))
+    if sessions < LEAST_SESSIONS or reference is None:
         return None, Finding("calibration", "monitor", f"{sessions} matured sessions: calibration is not known yet")
     score = calibration(np.where(hit, 0, 1), probability[:, None]).score
     lost = 100 * (reference - score)
+    action = by_points(lost)
     reason = f"{lost:.1f} points of calibration lost ({score:.3f}, reference {reference:.3f})"
-    return score, Finding("calibration", by_points(lost), reason)
+    _, gaps = per_session(session.astype(np.int32), probability - hit)
+    interval = ewc_interval(gaps, horizon=overlap)
+    error = _standard_error(Judged("gap", gaps, overlap), interval.low, interval.high)
+    if action != "monitor" and error is not None and 100 * 1.96 * error >= lost:
+        action, reason = "monitor", f"{reason}: chance explains as much"
+    return score, Finding("calibration", action, reason)
 
 
 def regime_lag(said: NDArray[np.integer], happened: NDArray[np.integer]) -> int | None:
