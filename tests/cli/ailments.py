@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shutil
 import sqlite3
 from contextlib import closing
 
@@ -26,7 +27,7 @@ def plugin_without_register(ward: Ward) -> None:
 
 
 def folder_is_a_file(ward: Ward) -> None:
-    (ward.root / "reports").rmdir()
+    shutil.rmtree(ward.root / "reports")
     (ward.root / "reports").write_text("a file", encoding="utf-8")
 
 

@@ -64,6 +64,7 @@ def differences(example: Any, actual: Any, where: str = "") -> list[str]:
         ("predict", ("predict", "SYN001")),
         ("rank", ("rank", "--family", "price_predictor")),
         ("accuracy", ("accuracy",)),
+        ("drift", ("drift", "--history", "--request")),
         ("status", ("status",)),
         ("keys", ("keys",)),
     ],

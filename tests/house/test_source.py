@@ -24,6 +24,7 @@ DOORS = (
     "loop/alarms.py",
     "loop/cycle.py",
     "loop/house.py",
+    "loop/messenger.py",
     "loop/plugins.py",
     "models/builtin.py",
     "state/migrations/__init__.py",

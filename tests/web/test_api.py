@@ -187,10 +187,10 @@ def test_families_cannot_retrain_without_a_loop_whatever_the_last_one_told(serve
               "next_run": "2026-01-05T02:00:00+00:00", "can_retrain_now": True, "why_not": None}  # fmt: skip
     told = {"families": [family]}
     client = serve()
-    for age, expected in ((0, (True, None)), (5, (False, "no loop is running: start one with `marketloop up`"))):
+    without = (False, "no loop is running: start one with `marketloop up`")
+    for document, expected in ((told, (True, None)), ({**told, "stopped": True}, without)):
         with served.helm.state.write() as db:
-            at = TODAY - dt.timedelta(minutes=age)
-            heartbeats.beat(db, "loop", process=this_process(), at=at, document=told)
+            heartbeats.beat(db, "loop", process=this_process(), at=TODAY, document=document)
         families: Any = ok(client.get("/api/ml/retraining/status"))["families"]
         (row,) = families
         assert set(row) == set(family)

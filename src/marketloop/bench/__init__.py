@@ -11,6 +11,7 @@ BENCHES: Final[Mapping[str, str]] = {
     "accuracy": "marketloop.bench.accuracy",
     "backtest": "marketloop.bench.backtest",
     "contention": "marketloop.bench.contention",
+    "drift": "marketloop.bench.drift",
     "faults": "marketloop.bench.faults",
     "features": "marketloop.bench.features",
     "gate": "marketloop.bench.gate",

@@ -137,6 +137,7 @@ def open_house(
     settings = load_settings(root, environ=os.environ if environ is None else environ, flags=flags or {})
     catalog = build_catalog(settings.strategy.config, settings.plugins, root)
     _check_names(settings, catalog)
-    if any(section.schedule is not None for section in settings.family.values()):
+    own_line = settings.origin("monitoring.schedule").kind != "default"
+    if own_line or any(section.schedule is not None for section in settings.family.values()):
         importlib.import_module("marketloop.loop.schedules").check_schedules(settings)
     return House(Project(root or Path.cwd()), settings, catalog, clock or SystemClock())

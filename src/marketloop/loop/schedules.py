@@ -17,7 +17,7 @@ from marketloop.core.errors import UsageError
 from marketloop.data.calendar import load_timezone
 from marketloop.runtime.settings import Settings
 
-__all__ = ["PROFILES", "Schedule", "check_schedules", "plan", "project_zone"]
+__all__ = ["PROFILES", "Schedule", "check_schedules", "drift_schedule", "plan", "project_zone"]
 
 HORIZON: Final = (dt.datetime(2024, 1, 1, tzinfo=dt.UTC), dt.datetime(2072, 1, 1, tzinfo=dt.UTC))
 """A line without a single moment in between never fires: the rarest one, a 29 February on a given weekday, does."""
@@ -141,14 +141,20 @@ def project_zone(settings: Settings) -> str:
 
 def check_schedules(settings: Settings) -> None:
     """Raise `UsageError`, naming where it was given, for a cron line that is wrong or never fires."""
-    for family, section in settings.family.items():
-        if section.schedule is None:
+    lines = {f"family.{family}.schedule": section.schedule for family, section in settings.family.items()}
+    for key, line in {**lines, "monitoring.schedule": settings.monitoring.schedule}.items():
+        if line is None:
             continue
         try:
-            _trigger(section.schedule)
+            _trigger(line)
         except UsageError as error:
-            key = f"family.{family}.schedule"
-            raise UsageError(f'{settings.origin(key)}: {key} = "{section.schedule}": {error}') from error
+            raise UsageError(f'{settings.origin(key)}: {key} = "{line}": {error}') from error
+
+
+def drift_schedule(settings: Settings) -> Schedule | None:
+    """Return when champions are scanned for drift; None when ``[monitoring] enabled`` is off."""
+    section = settings.monitoring
+    return Schedule("drift", (), section.schedule, project_zone(settings)) if section.enabled else None
 
 
 @lru_cache(maxsize=64)

@@ -14,6 +14,7 @@ from marketloop.core.errors import MarketLoopError
 from marketloop.loop.aftermath import close_request, record_stopped, running_elsewhere
 from marketloop.loop.alarms import enter, raise_alarm, went_wrong
 from marketloop.loop.children import Child, stop_all
+from marketloop.loop.drift_watch import DriftWatch
 from marketloop.loop.due import due_slots
 from marketloop.loop.events import drain_events, publish_end_of_cycle
 from marketloop.loop.feeding import MIRRORED, feed_mirrors
@@ -85,9 +86,11 @@ class Worker:
     _not_before: float = 0.0
     _tidied: float | None = None
     _upkeep: Upkeep = field(init=False)
+    _drift: DriftWatch = field(init=False)
 
     def __post_init__(self) -> None:
         self._upkeep = Upkeep(self.house, self.environ)
+        self._drift = DriftWatch(self.house, self.environ)
 
     @property
     def busy(self) -> bool:
@@ -105,7 +108,8 @@ class Worker:
         if not self._take_charge():
             return False
         troubles = []
-        steps = (self._reap, self._plan, self._react, self._begin, self._beat, self._keep_up, self._mirror, self._tidy)
+        begin = (self._reap, self._plan, self._react, self._begin, self._beat)
+        steps = (*begin, self._keep_up, self._watch, self._mirror, self._tidy)
         for step in steps:
             try:
                 step()
@@ -134,6 +138,7 @@ class Worker:
         if self._child is not None and self._child.exit_code is not None:
             self._reap()
         self._upkeep.wait(30.0)
+        self._drift.wait(30.0)
         if self._mirrors is not None:
             self._mirrors.join(timeout=30.0)
 
@@ -143,6 +148,7 @@ class Worker:
         self._child = self._request = None
         try:
             self._upkeep.stop(patience=STOP_S / 2)
+            self._drift.stop(patience=STOP_S / 4)
             if child is not None:
                 killed = bool(stop_all([child], patience=STOP_S))
                 with self.house.state.write() as db:
@@ -278,6 +284,11 @@ class Worker:
         """Let the champions speak of what is new, and settle what has matured, while no cycle of ours runs."""
         if self._child is None and self._upkeep.look():
             self.say("journal", {"doing": "champions speak of the newest session, outcomes are joined"})
+
+    def _watch(self) -> None:
+        """Scan the champions for drift when it is due, while nothing else of ours runs."""
+        if self._child is None and not self._upkeep.busy and self._drift.look():
+            self.say("drift", {"doing": "champions are scanned for drift"})
 
     def _tidy(self) -> None:
         """Once a day delete what was done with long ago; as many rounds as it takes, some rows in each."""

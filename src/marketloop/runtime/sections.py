@@ -23,6 +23,7 @@ __all__ = [
     "FeaturesSection",
     "GateSection",
     "GuardSection",
+    "MonitoringSection",
     "ProjectSection",
     "RegistrySection",
     "RetrainingSection",
@@ -159,6 +160,19 @@ class GuardSection(Section):
     enabled: bool = True
     window: int = Field(default=63, ge=40, le=250)
     alpha: float = Field(default=0.02, gt=0, le=0.05)
+
+
+class MonitoringSection(Section):
+    """The daily scan for drift: the last `window` sessions of every champion beside those that it learned from.
+
+    `schedule` is a cron line in the project's time zone, as that of a family. `alpha` is the chance that a scan of a
+    market in which nothing has changed says anything, and the share of false ones among the features it names.
+    """
+
+    enabled: bool = True
+    schedule: str = "0 6 * * *"
+    window: int = Field(default=20, ge=10, le=60)
+    alpha: float = Field(default=0.05, gt=0, le=0.2)
 
 
 class FamilySection(Section):

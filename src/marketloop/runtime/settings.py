@@ -20,6 +20,7 @@ from marketloop.runtime.sections import (
     FeaturesSection,
     GateSection,
     GuardSection,
+    MonitoringSection,
     Names,
     ProjectSection,
     RegistrySection,
@@ -47,6 +48,7 @@ class Settings(Section):
     family: dict[str, FamilySection] = Field(default={})
     gate: GateSection = GateSection()
     guard: GuardSection = GuardSection()
+    monitoring: MonitoringSection = MonitoringSection()
     retraining: RetrainingSection = RetrainingSection()
     registry: RegistrySection = RegistrySection()
     serve: ServeSection = ServeSection()

@@ -79,6 +79,12 @@ name = "marketloop"
 # window = 63                       # sessions after a promotion that are watched
 # alpha = 0.02                      # probability of taking an equal champion back, all nights together
 
+[monitoring]                        # drift: recent sessions beside those that the champion learned from
+# enabled = true
+# schedule = "0 6 * * *"            # every day at 06:00 on the exchange's clock
+# window = 20                       # recent sessions
+# alpha = 0.05                      # chance of a false alarm per scan
+
 [retraining]
 # schedule = "default"              # nightly, and in full on Sundays; "calm" is monthly, or "off"
 # on_events = false
