@@ -196,6 +196,7 @@ def _scans(shop: Shop, slot: Slot, last: dt.datetime) -> None:
                     if name == "hist_vol_30" and day > 20
                     else round(float(random.uniform(0.2, 1)), 3),
                     "importance": 0.1,
+                    "state": "drifted" if name == DRIFTED and day > 20 else "steady",
                 }
                 for name in NAMES
             ]

@@ -14,7 +14,7 @@ from marketloop.state import Slot
 from marketloop.state.drift_scans import DriftScan
 from marketloop.web.dashboard import charts
 from marketloop.web.dashboard.frame import Visit, enter, live
-from marketloop.web.dashboard.pieces import Text, card, chart, chip, empty, facts, listing, stat, tone_of
+from marketloop.web.dashboard.pieces import Text, card, chart, chip, empty, facts, listing, stat
 from marketloop.web.dashboard.readings import read_drift
 from marketloop.web.dashboard.words import family_name, moment, number, percent
 
@@ -23,14 +23,16 @@ __all__ = ["register"]
 SHOWN: Final = 20
 FEATURES = (
     ("name", "Feature", "text"),
-    ("level", "Drift", "chip"),
+    ("state", "State", "chip"),
     ("p_adjusted", "p, adjusted", "number"),
     ("psi", "PSI", "number"),
     ("ks", "KS", "number"),
-    ("wasserstein", "Wasserstein", "number"),
+    ("wasserstein", "Wasserstein, sd", "number"),
+    ("shift", "Shift, sd", "number"),
     ("importance", "Importance", "number"),
 )
-TONES: Final = {"High": "bad", "Medium": "warn", "Low": "good"}
+TONES: Final = {"drifted": "bad", "missing": "bad", "steady": "good", "cannot be told": ""}
+LEVELS: Final = {"High": "bad", "Medium": "warn", "Low": "good"}
 ALPHA: Final = 0.05
 
 
@@ -73,21 +75,25 @@ def _scan(scans: Sequence[DriftScan]) -> None:
     with card():
         with ui.element("div").classes("ml-row"):
             chip(newest.action)
+            level = str(told.get("feature_drift") or "")
+            chip(f"feature drift: {level or 'not known'}", LEVELS.get(level, ""))
             Text("span", f"{family_name(newest.slot.family)} version {newest.version}", "ml-dim")
         Text("p", _sentence(told, newest.action), "ml-lead")
         with ui.element("div").classes("ml-stats"):
             stat("as of", newest.as_of.isoformat(), f"scanned {moment(newest.scanned_at)}")
-            stat("feature drift", str(told.get("feature_drift") or "-"))
-            stat("points lost", _points(told.get("points_lost")), _beside(told))
-            calibration = told.get("calibration")
-            if isinstance(calibration, Mapping):
-                stat(
-                    "calibration", number(calibration.get("score")), f"reference {number(calibration.get('reference'))}"
-                )
-        notes = {str(place + 1): str(text) for place, text in enumerate(told.get("notes") or ())}
-        facts(notes)
+            stat("lost since its examination", _lost(told), _beside(told))
+            if told.get("calibration") is not None:
+                before = number(told.get("calibration_reference"))
+                stat("calibration", number(told["calibration"]), f"reference {before}")
+            if told.get("regime_lag") is not None:
+                stat("regime lag", number(told["regime_lag"], 0), "sessions")
+        reasons = [f"{one.get('about')}: {one.get('reason')}" for one in told.get("findings") or ()]
+        for text in (*reasons, *map(str, told.get("notes") or ())):
+            Text("p", text, "ml-note ml-wrap")
+        spans = {name.split("_")[0]: told.get(name) or {} for name in ("reference_sessions", "recent_sessions")}
+        facts({name: f"{one['first']} to {one['last']}, {one['count']} sessions" for name, one in spans.items() if one})
     features = list(told.get("features") or ())
-    order = sorted(features, key=lambda one: (_p(one), -float(one.get("psi") or 0)))
+    order = sorted(features, key=lambda one: (_p(one), one.get("p_adjusted") is None, -float(one.get("psi") or 0)))
     names = [str(one["name"]) for one in order[:SHOWN]]
     chart(
         charts.drift_chart([scan.as_of.isoformat() for scan in reversed(scans)], names, _cells(scans, names)),
@@ -105,7 +111,7 @@ def _sentence(told: Mapping[str, Any], action: str) -> str:
     drifted = [str(one["name"]) for one in told.get("features") or () if _p(one) <= ALPHA]
     meaning = {
         "monitor": "Nothing has to be done.",
-        "plan": "A retraining should be planned within 14 days.",
+        "plan": f"A retraining should be planned by {told.get('retrain_by') or 'two weeks from then'}.",
         "retrain": "A retraining is asked for now.",
     }.get(action, "")
     if not drifted:
@@ -128,16 +134,11 @@ def _strength(one: Mapping[str, Any]) -> float:
 
 
 def _row(place: int, one: Mapping[str, Any]) -> dict[str, Any]:
-    level = str(one.get("level") or ("High" if _p(one) <= ALPHA else "Low"))
-    figures = {name: number(one.get(name)) for name in ("psi", "ks", "wasserstein")}
-    return {
-        "key": place,
-        "name": one["name"],
-        "level": level,
-        "level_tone": TONES.get(level, tone_of(level)),
-        "p_adjusted": number(one.get("p_adjusted")),
-        "importance": percent(one.get("importance")),
-        **figures,
+    state = str(one.get("state") or ("drifted" if _p(one) <= ALPHA else "steady"))
+    figures = {name: number(one.get(name)) for name in ("psi", "ks", "wasserstein", "shift", "p_adjusted")}
+    importance = percent(one.get("importance"))
+    return {"key": place, "name": one["name"], "state": state, "state_tone": TONES.get(state, ""), **figures} | {
+        "importance": importance
     }
 
 
@@ -146,11 +147,19 @@ def _p(one: Mapping[str, Any]) -> float:
     return float(value) if isinstance(value, int | float) else 1.0
 
 
-def _points(value: Any) -> str:
-    return "not known" if value is None else number(value, 1)
+def _lost(told: Mapping[str, Any]) -> str:
+    lost = (told.get("performance") or {}).get("lost", told.get("points_lost"))
+    if lost is None:
+        return "not known"
+    match told.get("metric"):
+        case "accuracy":
+            return f"{number(lost, 1)} points"
+        case "rmse":
+            return percent(lost)
+    return number(lost, 4)
 
 
 def _beside(told: Mapping[str, Any]) -> str:
-    if told.get("points_lost") is None:
+    if told.get("current") is None:
         return "too few matured predictions"
     return f"reference {number(told.get('reference'))}, now {number(told.get('current'))}"
