@@ -27,7 +27,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
              "--disable-component-update", "--disable-sync")  # fmt: skip
 PICTURES = Path(os.environ.get("MARKETLOOP_SCREENSHOTS", Path(__file__).parents[2] / ".artefacts" / "screenshots"))
-Served = Callable[[Path], str]
+EVIL_TICKER = "<img src=x onerror=alert(1)>"
 
 
 @dataclass
@@ -101,7 +101,7 @@ def year(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a project with some weeks of nights behind it, whose champions were made by hand."""
     root = tmp_path_factory.mktemp("year") / "year"
     with Shop.make(root) as shop:
-        write_year(shop, tickers=[f"T{place:03d}" for place in range(120)], nights=40)
+        write_year(shop, tickers=[*(f"T{place:03d}" for place in range(120)), EVIL_TICKER], nights=40)
     with running(root, "serve") as base:
         yield base
 

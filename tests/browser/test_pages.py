@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.browser.conftest import Visit
+from tests.browser.conftest import EVIL_TICKER, Visit
 
 PAGES = {
     "overview": ("/", "where it stands"),
@@ -114,6 +114,16 @@ def test_ranking_is_searched_and_sorted(year: str, visit: Visit) -> None:
     page.wait_for_function("document.querySelectorAll('.q-table tbody tr').length > 10")
     page.get_by_role("columnheader", name="Ticker").click()
     page.wait_for_function("document.querySelector('.q-table tbody tr td:nth-child(2)').innerText === 'T000'")
+
+
+def test_ticker_that_is_markup_is_shown_as_text(year: str, visit: Visit) -> None:
+    visitor = visit(year)
+    page = visitor.go("/predictions")
+    page.on("dialog", lambda _: visitor.troubles.append("a script of a ticker ran"))
+    page.get_by_label("Search ranking").fill("onerror")
+    page.wait_for_function("document.querySelectorAll('.q-table tbody tr').length === 1")
+    assert page.get_by_text(EVIL_TICKER).is_visible()
+    assert page.locator("main img").count() == 0
 
 
 def test_unknown_pages_families_and_versions_say_so(year: str, visit: Visit) -> None:
