@@ -105,7 +105,7 @@ def test_what_the_image_copies_is_enough_to_install_and_run_the_program(tmp_path
     (library / "what_is_there.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
     uv = Path(sys.executable).with_name("uv")
     python = environment / "bin" / "python"
-    install = [
+    install: list[str | Path] = [
         uv,
         "pip",
         "install",

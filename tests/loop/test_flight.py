@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from marketloop.bench.contention import Yard
-from marketloop.loop.by_hand import _held
+from marketloop.loop.by_hand import holding_cycle
 from marketloop.loop.flight import BETWEEN_BEATS, BusyError, single_flight
 from marketloop.state import cycles, events, lease, requests, this_process, versions
 from marketloop.state.lease import LeaseLostError
@@ -240,7 +240,7 @@ with single_flight(yard.house, trigger="schedule", reason="killed"):
         yard,
     )
     dying.communicate(timeout=60)
-    with _held(yard.house):
+    with holding_cycle(yard.house):
         pass
     with yard.state.read() as db:
         assert [cycle.outcome for cycle in cycles.recent(db)] == ["failed"]
