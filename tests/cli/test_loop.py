@@ -150,6 +150,8 @@ def test_once_runs_what_waits_and_the_next_start_is_clean(root: Path, house: Hou
         (("retrain", "--queue", "--source", "sample"), "repeats the last collection"),
         (("retrain", "--queue", "--feature-set", "basic"), "follows the project's settings"),
         (("retrain", "--request", "gone"), 'no request "gone"'),
+        (("loop", "--once", "--schedule", "weekly"), "expected one of default, calm, off"),
+        (("up", "--schedule", "weekly"), "expected one of default, calm, off"),
         (("retrain", "--request", "gone", "--force"), "leave all else out"),
         (("events", "publish"), "which one?"),
         (("events", "publish", "BOOM"), 'unknown event "BOOM"'),

@@ -12,8 +12,9 @@ from tests.loop.ledgers import HandClock, cycle, project
 from tests.loop.receivers import Received, http_receiver, silent_receiver
 
 from marketloop.loop.alarms import raise_alarm, went_wrong
+from marketloop.loop.errand import main
 from marketloop.loop.house import House
-from marketloop.loop.messenger import hand_over, main
+from marketloop.loop.messenger import hand_over
 from marketloop.loop.pulse import LEASE
 from marketloop.loop.ringing import ring
 from marketloop.runtime.project import create_project

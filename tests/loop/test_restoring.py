@@ -49,9 +49,9 @@ def house(kept: Path, tmp_path: Path) -> Iterator[House]:
         yield opened
 
 
-def pieces_of(house: House) -> tuple[Block, ...]:
+def pieces_of(house: House, family: str = FAMILY) -> tuple[Block, ...]:
     with house.state.read() as db:
-        row = streams.find(db, house.slot(FAMILY))
+        row = streams.find(db, house.slot(family))
         assert row is not None
         return streams.blocks_of(db, row.id)
 
@@ -105,6 +105,23 @@ def test_scores_that_are_not_the_same_are_not_taken(house: House) -> None:
     assert not found.whole
     assert "cannot be read any more" in found.files[0].trouble
     assert not file_of(house, pieces[0].path).exists()
+
+
+@pytest.mark.parametrize(("family", "tickers"), [("regime_classifier", 12), ("price_predictor", 5)])
+def test_scores_of_sessions_and_of_small_universes_come_back_too(tmp_path: Path, family: str, tickers: int) -> None:
+    create_project(tmp_path / "p", settings={"features.set": "basic", "tracking.enabled": False})
+    market = {**MARKET, "tickers": tickers, "sessions": 1100}
+    collect = CollectRequest(source="synthetic", options=market, end=dt.date(2017, 1, 4))
+    choices = RECIPES if family == FAMILY else Choices()
+    with open_house(tmp_path / "p", environ={}) as house:
+        assert run_cycle(house, CycleRequest((family,), choices=choices, collect=collect)).families[0].error is None
+        pieces = pieces_of(house, family)
+        for piece in (pieces[0], pieces[-1]):
+            file_of(house, piece.path).unlink()
+        shutil.rmtree(file_of(house, pieces[-1].model_path))
+        found = restore_stream(house, family)
+    assert len(found.files) >= 3
+    assert {file.trouble for file in found.files} == {""}
 
 
 def test_scores_that_an_earlier_version_wrote_come_back_by_the_manifest_of_their_night(

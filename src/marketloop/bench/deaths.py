@@ -244,10 +244,8 @@ def _command(home: Path, end: str, after_s: float | None = None) -> Ended:
     Its group dies with it, as it would if the machine stopped.
     """
     market = [f"--option={name}={value}" for name, value in MARKET.items() if name != "start"]
-    recipe = [
-        f"--algorithm={RECIPE.recipes[0]}",
-        *(f"--set={name}={value}" for name, value in (RECIPE.params or {}).items()),
-    ]
+    params = RECIPE.params or {}
+    recipe = [f"--algorithm={RECIPE.recipes[0]}", *(f"--set={name}={value}" for name, value in params.items())]
     given = ["--source=synthetic", *market, f"--start={MARKET['start']}", f"--end={end}", *recipe]
     asked = ["--project", str(home), "retrain", FAMILY, *given, "--force", "--reason=fault run"]
     started = time.perf_counter()

@@ -9,6 +9,7 @@ from typing import Any
 from marketloop.core.errors import MarketLoopError, RefusedError, UsageError
 from marketloop.dataset import LabelSpec
 from marketloop.evaluation.nomination import Contender
+from marketloop.evaluation.rank_ic import SMALL_UNIVERSE
 from marketloop.evaluation.stream import Block, Fitted, StreamSpec, fit_again, score_again
 from marketloop.loop.alarms import Alarm, raise_alarm
 from marketloop.loop.by_hand import holding_cycle
@@ -242,11 +243,12 @@ def _prepared(house: House, row: StreamRow, piece: Piece) -> tuple[Prepared, Str
     made = _made(house, row, piece)
     past = house_then(house, made, name)
     spec = _spec(past, row, made)
+    prepared = prepared_then(past, spec, made, name)
+    spec = replace(spec, small=len(prepared.panel.tickers) < SMALL_UNIVERSE)
     if spec.fingerprint != row.fingerprint:
         raise RefusedError(
             f"{name} was made by another recipe than the settings and plugins of now give: bring them back as they were"
         )
-    prepared = prepared_then(past, spec, made, name)
     if "contenders" not in made:
         threads = house.threads if made.get("threads") is None else int(made["threads"])
         spec = replace(spec, threads=max(1, threads // side_by_side(threads, prepared.matrix)))
