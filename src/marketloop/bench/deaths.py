@@ -84,6 +84,8 @@ class Found:
     was_killed : bool
     recovery_s, night_s : float
         How long the recovery and the whole next night took.
+    recovery_cpu_s : float
+        What the recovery itself computed: neighbours do not lengthen it.
     load : float
         Processes that wanted the machine's cores, mean of the last minute.
     left : tuple of str
@@ -98,6 +100,7 @@ class Found:
     night_s: float = float("nan")
     load: float = float("nan")
     left: tuple[str, ...] = field(default=())
+    recovery_cpu_s: float = float("nan")
 
 
 @dataclass(slots=True)
@@ -222,6 +225,7 @@ def try_out(server: Mortal, home: Path, trial: Trial, *, before: int, ends: Sequ
         night_s=ran.seconds - recovery_s,
         load=os.getloadavg()[0],
         left=tuple(sorted(left.get("left", {}))),
+        recovery_cpu_s=float(next_night.get("recovery_cpu_s", "nan")),
     )
 
 

@@ -120,6 +120,7 @@ def _document(found: Sequence[Found], template: Template, seconds: float) -> dic
             "hits": dict(sorted(hits.items())),
             "left_by_random_deaths": dict(Counter(" + ".join(one.left) or "nothing" for one in by_chance)),
             **_milliseconds("recovery_ms", [one.recovery_s for one in found]),
+            **_milliseconds("recovery_cpu_ms", [one.recovery_cpu_s for one in found]),
             **_milliseconds("recovery_ms_promotion", [o.recovery_s for o in found if o.trial.kind == "promotion"]),
             "night_s_median": _rounded([one.night_s for one in found], statistics.median),
             "load_median": _rounded(loads, statistics.median),
