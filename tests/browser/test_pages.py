@@ -116,6 +116,22 @@ def test_ranking_is_searched_and_sorted(year: str, visit: Visit) -> None:
     page.wait_for_function("document.querySelector('.q-table tbody tr td:nth-child(2)').innerText === 'T000'")
 
 
+def test_which_rows_were_set_aside_and_why_stands_on_one_page(year: str, visit: Visit) -> None:
+    page = visit(year).go("/")
+    page.get_by_role("link", name="Data quality").click()
+    page.get_by_text("high 9.0 is below low 11.0").first.wait_for()
+    assert page.get_by_text("+52 %").is_visible()
+
+
+def test_what_came_of_the_last_job_is_two_clicks_away(year: str, visit: Visit) -> None:
+    page = visit(year).go("/")
+    page.get_by_role("link", name="Jobs and logs").click()
+    page.locator(".q-table tbody a").first.click()
+    page.wait_for_url("**/activity/retrain_*")
+    page.get_by_text("What was decided").wait_for()
+    assert page.get_by_text("no skill shown yet").first.is_visible()
+
+
 def test_ticker_that_is_markup_is_shown_as_text(year: str, visit: Visit) -> None:
     visitor = visit(year)
     page = visitor.go("/predictions")

@@ -56,6 +56,7 @@ def write_year(shop: Shop, *, tickers: Sequence[str], nights: int = 365, until: 
         slot = shop.slot(family)
         _serve(shop, slot, tickers if family != "regime_classifier" else ("MARKET",), last.date())
         _course(shop, slot)
+    _quality(shop, tickers, last)
 
 
 def _night(shop: Shop, at: dt.datetime, night: int) -> None:
@@ -246,3 +247,44 @@ def _course(shop: Shop, slot: Slot) -> None:
     usual = slot.config_key == shop.helm.settings.strategy.config.key
     path: Path = shop.helm.project.reports / f"{slot.family if usual else str(slot)}_v{champion.version}.json"
     path.write_text(json.dumps(document))
+
+
+def _quality(shop: Shop, tickers: Sequence[str], last: dt.datetime) -> None:
+    """Write what the rules found, as the loop does with each collection."""
+    aside = [
+        {
+            "rule": "high_below_low",
+            "ticker": ticker,
+            "date": f"{last.date() - dt.timedelta(days=place)}",
+            "open": 10.0,
+            "high": 9.0,
+            "low": 11.0,
+            "close": 10.0,
+            "volume": 1000,
+            "reason": "high 9.0 is below low 11.0",
+        }
+        for place, ticker in enumerate(tickers[:3])
+    ]
+    jump = {
+        "rule": "jump",
+        "ticker": tickers[0],
+        "date": f"{last.date()}",
+        "count": 1,
+        "detail": "+52 % in one session",
+    }
+    document = {
+        "rows": 631_000,
+        "accepted": 630_997,
+        "quarantined": len(aside),
+        "rules": {"high_below_low": len(aside)},
+        "warnings": [jump],
+        "warnings_total": 1,
+        "warning_counts": {"jump": 1},
+        "rows_quarantined": aside,
+        "at": last.isoformat(),
+        "data_version": 7,
+        "tickers": len(tickers),
+        "first": f"{last.date() - dt.timedelta(days=1826)}",
+        "last": f"{last.date()}",
+    }
+    (shop.helm.project.reports / "quality.json").write_text(json.dumps(document))
