@@ -82,7 +82,7 @@ def test_way_to_the_pages_opens_on_a_phone(year: str, visit: Visit) -> None:
 def test_why_a_version_was_refused_is_three_clicks_away(year: str, visit: Visit) -> None:
     visitor = visit(year)
     page = visitor.go("/")
-    page.get_by_role("link", name="price predictor").click()
+    page.get_by_role("link", name="price predictor", exact=True).click()
     page.get_by_label("Search decisions").fill("version 20")
     page.get_by_role("link", name="version 20").first.click()
     page.wait_for_url("**/families/price_predictor/20**")
@@ -113,7 +113,9 @@ def test_ranking_is_searched_and_sorted(year: str, visit: Visit) -> None:
     page.get_by_label("Search ranking").fill("")
     page.wait_for_function("document.querySelectorAll('.q-table tbody tr').length > 10")
     page.get_by_role("columnheader", name="Ticker").click()
-    page.wait_for_function("document.querySelector('.q-table tbody tr td:nth-child(2)').innerText === 'T000'")
+    cells = page.locator(".q-table tbody tr td:nth-child(2)")
+    page.wait_for_function("document.querySelectorAll('.q-table tbody tr td:nth-child(2)')[1].innerText === 'T000'")
+    assert cells.first.inner_text() == EVIL_TICKER  # "<" stands before letters
 
 
 def test_which_rows_were_set_aside_and_why_stands_on_one_page(year: str, visit: Visit) -> None:

@@ -26,7 +26,7 @@ POINTS = (
     "table.commit.before",
     "scores.commit.before",
     "ledger.commit.before@registry.registry.Registry.promote",
-    "file.write.half@loop.reporting.report_turn",
+    "file.write.half@loop.reporting._write",
 )
 
 

@@ -27,6 +27,7 @@ DOORS = (
     "loop/messenger.py",
     "loop/plugins.py",
     "models/builtin.py",
+    "state/dialects.py",
     "state/migrations/__init__.py",
     "tracking/*.py",
 )

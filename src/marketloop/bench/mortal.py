@@ -15,13 +15,15 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from marketloop.core.errors import FailedError
 from marketloop.runtime import faults
 
 __all__ = ["Ended", "Job", "Mortal", "serve"]
 
+PATIENCE_S: Final = 10.0
+"""Seconds that a server has to end when nobody asks it any more."""
 Job = Callable[..., dict[str, Any]]
 
 
@@ -82,7 +84,12 @@ class Mortal:
                 with suppress(ProcessLookupError):
                     self.signal(signal.SIGKILL)
             self._process.stdin.close()
-            self._process.wait()
+            try:
+                self._process.wait(PATIENCE_S)
+            except subprocess.TimeoutExpired:  # a job that nobody waited for keeps it, stopped perhaps
+                _kill_children(self._process.pid)
+                self._process.kill()
+                self._process.wait()
             self._server().stdout.close()  # type: ignore[union-attr]
 
     def run(self, job: str, *, fault: str = "", kill_after: float | None = None, **given: Any) -> Ended:
@@ -154,6 +161,14 @@ class Mortal:
         if self._process is None:
             raise FailedError("the server is not running: use it in a `with` block")
         return self._process
+
+
+def _kill_children(pid: int) -> None:
+    """Kill the processes that a process has started, each with its group."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    with suppress(OSError):
+        for child in children.read_text(encoding="ascii").split():
+            os.killpg(int(child), signal.SIGKILL)
 
 
 def serve(jobs: Mapping[str, Job]) -> None:

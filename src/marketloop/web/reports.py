@@ -32,7 +32,7 @@ that nothing a report holds can ask the API or tell anybody."""
 class Report(BaseModel):
     """A report that can be read."""
 
-    name: str = Field(description="Under `/reports/`.", examples=["price_predictor_rsi10_vol20_support20_v7.html"])
+    name: str = Field(description="Under `/reports/`.", examples=["price_predictor_v7.html"])
     bytes: int
     written_at: str
 
