@@ -51,11 +51,19 @@ TONES: Final[Mapping[str, str]] = {
     "FAILED": "bad",
 }
 """Colour of a word; the word always stands there too, so that nobody needs the colour."""
-CHIP_CELL: Final = """<q-td :props="props"><span v-if="props.value"
-  :class="'ml-chip ' + (props.row[props.col.name + '_tone'] || '')">{{ props.value }}</span></q-td>"""
-LINK_CELL: Final = """<q-td :props="props"><a v-if="props.row[props.col.name + '_href']"
-  :href="props.row[props.col.name + '_href']">{{ props.value }}</a><span v-else>{{ props.value }}</span></q-td>"""
-TEXT_CELL: Final = '<q-td :props="props" class="ml-text">{{ props.value }}</q-td>'
+LABEL: Final = '<span class="ml-label">{{ props.col.label }}</span>'
+"""The heading of a cell, seen only where rows are stacked because the screen is narrow."""
+CELLS: Final[Mapping[str, str]] = {
+    "chip": f"""<q-td :props="props">{LABEL}<span v-if="props.value"
+  :class="'ml-chip ' + (props.row[props.col.name + '_tone'] || '')">{{{{ props.value }}}}</span></q-td>""",
+    "link": f"""<q-td :props="props">{LABEL}<a v-if="props.row[props.col.name + '_href']"
+  :href="props.row[props.col.name + '_href']">{{{{ props.value }}}}</a>
+  <span v-else>{{{{ props.value }}}}</span></q-td>""",
+    "long": f'<q-td :props="props" class="ml-text">{LABEL}{{{{ props.value }}}}</q-td>',
+    "text": f'<q-td :props="props">{LABEL}{{{{ props.value }}}}</q-td>',
+    "number": f'<q-td :props="props">{LABEL}{{{{ props.value }}}}</q-td>',
+}
+"""How a cell of each kind is drawn; whatever it holds is text."""
 PER_PAGE: Final = 25
 
 
@@ -178,12 +186,12 @@ def listing(
     table = ui.table(columns=shown, rows=[dict(row) for row in rows], row_key=key, pagination=pagination)
     table.props(f'flat dense no-data-label="{none}" aria-label="{label}"')
     table.props["rows-per-page-options"] = [10, 25, 50, 100, 0]
-    cells = {"chip": CHIP_CELL, "link": LINK_CELL, "long": TEXT_CELL}
-    if any(kind == "long" for _, _, kind in columns):
+    stacked = any(kind == "long" for _, _, kind in columns)
+    if stacked:
         table.classes("ml-stack")
     for name, _, kind in columns:
-        if kind in cells:
-            table.add_slot(f"body-cell-{name}", cells[kind])
+        if stacked or kind in {"chip", "link"}:
+            table.add_slot(f"body-cell-{name}", CELLS[kind])
     if search:
         with table.add_slot("top-left"):
             field = ui.input(placeholder="Search").props(f'dense outlined clearable aria-label="Search {label}"')
