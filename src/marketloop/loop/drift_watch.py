@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from marketloop.loop.aftermath import running_elsewhere
-from marketloop.loop.children import Child, stop_all
 from marketloop.loop.house import House
 from marketloop.loop.schedules import drift_schedule
-from marketloop.runtime.logging import get_logger
+from marketloop.loop.sidework import Sidework
 from marketloop.state import heartbeats, this_process
 
 __all__ = ["BOOK", "DriftWatch", "due_scan"]
@@ -58,47 +56,33 @@ class DriftWatch:
 
     house: House
     environ: Mapping[str, str] = field(default_factory=dict)
-    _child: Child | None = None
+    work: Sidework = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.work = Sidework(self.house, "the scan for drift failed", self.environ)
 
     @property
     def busy(self) -> bool:
         """Whether a scan is running."""
-        return self._child is not None
+        return self.work.busy
 
     def look(self) -> bool:
         """Begin a scan that is due, unless a cycle or a scan runs; return whether one was begun."""
-        self._reap()
-        if self._child is not None:
+        self.work.reap()
+        if self.work.busy:
             return False
         at = self.house.clock.now()
         slot = due_scan(self.house, at=at)
-        if slot is None:
+        if slot is None or not self.work.may_begin():
             return False
-        with self.house.state.write() as db:
-            if running_elsewhere(db, at) is not None:
-                return False  # looked at again when it has ended
         _begun(self.house, slot, at=at)
-        arguments = ("--project", str(self.house.project.root), "drift", "--only-new", "--tied", "--json")
-        self._child = Child.start(arguments, self.environ)
+        self.work.begin("drift", "--only-new")
         return True
 
     def stop(self, *, patience: float) -> None:
         """End the scan, if one runs; what it had recorded stays."""
-        if self._child is not None:
-            stop_all([self._child], patience=patience)
-            self._child.close()
-            self._child = None
+        self.work.stop(patience=patience)
 
     def wait(self, seconds: float) -> None:
         """Wait up to `seconds` for the scan."""
-        if self._child is not None:
-            self._child.wait(seconds)
-            self._reap()
-
-    def _reap(self) -> None:
-        if self._child is None or self._child.exit_code is None:
-            return
-        if self._child.exit_code != 0:
-            get_logger("loop").warning("the scan for drift failed", reason=self._child.last_words())
-        self._child.close()
-        self._child = None
+        self.work.wait(seconds)

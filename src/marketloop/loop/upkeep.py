@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from marketloop.loop.aftermath import running_elsewhere
-from marketloop.loop.children import Child, stop_all
 from marketloop.loop.early import lagging
 from marketloop.loop.house import House
 from marketloop.loop.settling import ACCURACY, news
+from marketloop.loop.sidework import Sidework
 from marketloop.runtime.clock import ticks
-from marketloop.runtime.logging import get_logger
 from marketloop.state import heartbeats
 
 __all__ = ["Upkeep"]
@@ -37,54 +35,45 @@ class Upkeep:
 
     house: House
     environ: Mapping[str, str] = field(default_factory=dict)
-    _child: Child | None = None
+    work: Sidework = field(init=False)
     _seen: Mapping[str, Any] | None = None
     _again: float | None = None
+
+    def __post_init__(self) -> None:
+        self.work = Sidework(self.house, "the journal is behind", self.environ)
 
     @property
     def busy(self) -> bool:
         """Whether its process is running."""
-        return self._child is not None
+        return self.work.busy
 
     def look(self) -> bool:
         """Begin what there is to do, unless a cycle or its own process runs; return whether it was begun."""
-        self._reap()
-        if self._child is not None:
+        self._reap(self.work.reap())
+        if self.work.busy:
             return False
         found = news(self.house)
         if found == self._seen and (self._again is None or ticks() < self._again):
             return False
-        with self.house.state.write() as db:
-            if running_elsewhere(db, self.house.clock.now()) is not None:
-                return False  # looked at again when it has ended
+        if not self.work.may_begin():
+            return False
         self._seen, self._again = found, None
         if not self._is_behind(found):
             return False
-        arguments = ("--project", str(self.house.project.root), "accuracy", "--refresh", "--tied", "--json")
-        self._child = Child.start(arguments, self.environ)
+        self.work.begin("accuracy", "--refresh")
         return True
 
     def stop(self, *, patience: float) -> None:
         """End its process, if one runs; what it had written stays."""
-        if self._child is not None:
-            stop_all([self._child], patience=patience)
-            self._child.close()
-            self._child = None
+        self.work.stop(patience=patience)
 
     def wait(self, seconds: float) -> None:
         """Wait up to `seconds` for its process."""
-        if self._child is not None:
-            self._child.wait(seconds)
-            self._reap()
+        self._reap(self.work.wait(seconds))
 
-    def _reap(self) -> None:
-        if self._child is None or self._child.exit_code is None:
-            return
-        if self._child.exit_code != 0:
-            get_logger("loop").warning("the journal is behind", reason=self._child.last_words())
+    def _reap(self, done: bool | None) -> None:
+        if done is False:
             self._again = ticks() + AGAIN_S
-        self._child.close()
-        self._child = None
 
     def _is_behind(self, found: Mapping[str, Any]) -> bool:
         with self.house.state.read() as db:
