@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from tests.browser.conftest import Visit, running
 
+from marketloop.bench.shop import Shop
 from marketloop.loop.helm import open_helm
 from marketloop.runtime.project import create_project
 from marketloop.serving.keeping import create_key, revoke_key
@@ -137,6 +138,23 @@ def test_log_in_roles_and_revoked_keys(market: Path, visit: Visit) -> None:
     finally:
         with open_helm(market) as helm:
             revoke_key(helm.state, "boss", at=helm.clock.now())
+
+
+def test_page_that_is_open_says_when_the_database_goes_away_and_when_it_is_back(tmp_path: Path, visit: Visit) -> None:
+    root = tmp_path / "gone"
+    with Shop.make(root) as shop:
+        shop.crown(("AAPL", "MSFT"), as_of=shop.helm.clock.now().date())
+    with running(root, "serve") as base:
+        visitor = visit(base)
+        page = visitor.go("/")
+        expect(page.get_by_role("link", name="Price predictor").first).to_be_visible()
+        for name in ("state.db", "scoreboard.db"):
+            (root / name).rename(root / f"{name}.away")
+        expect(page.get_by_text("What you see is not up to date").first).to_be_visible(timeout=30_000)
+        expect(page.get_by_role("link", name="Price predictor").first).to_be_visible()
+        for name in ("state.db", "scoreboard.db"):
+            (root / f"{name}.away").rename(root / name)
+        expect(page.get_by_text("What you see is not up to date")).to_have_count(0, timeout=30_000)
 
 
 def _serving(page: Page) -> int:
