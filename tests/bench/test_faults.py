@@ -26,7 +26,7 @@ def template(folder: Path) -> Template:
 
 
 def found(trial: Trial, *, killed: bool = True, recovery_s: float = 0.1) -> Found:
-    return Found(trial, killed, recovery_s, night_s=2.0, load=3.0, left=("running",))
+    return Found(trial, killed, recovery_s, night_s=2.0, load=3.0, left=("running",), recovery_cpu_s=0.03)
 
 
 def test_instants_lie_within_what_takes_so_long_just_now(tmp_path: Path) -> None:

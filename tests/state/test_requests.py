@@ -81,6 +81,26 @@ def test_request_whose_process_died_after_the_verdict_ends_as_its_cycle_did(
     assert (found.state, found.outcome, found.cycle_id, found.why_not) == (kept, outcome, cycle.id, "")
 
 
+def test_request_is_not_called_done_by_an_earlier_cycle_of_its_process_when_the_clock_was_put_back(
+    state: State, noon: dt.datetime
+) -> None:
+    here = this_process()
+    first, second = ask(state, HAND, noon)[0], ask(state, HAND, noon)[0]
+    with state.write() as db:
+        requests.begin(db, first.id, process=here, at=noon)
+        done = cycles.start(db, trigger="manual", reason="", process=here, at=noon)
+        cycles.finish(db, done.id, outcome="promoted", document={}, at=noon)
+        requests.settle(db, first.id, state="done", outcome="promoted", at=noon, cycle_id=done.id)
+        before = noon - 10 * MINUTE
+        requests.begin(db, second.id, process=here, at=before)
+        died = cycles.start(db, trigger="manual", reason="", process=here, at=before)
+        cycles.finish(db, died.id, outcome="failed", document={}, at=before)
+        requests.settle(db, second.id, state="failed", outcome="failed", at=before, why_not="its process died")
+        ended = requests.get(db, second.id)
+    assert ended is not None
+    assert (ended.state, ended.outcome, ended.why_not) == ("failed", "failed", "its process died")
+
+
 def test_request_whose_cycle_died_has_failed(state: State, noon: dt.datetime) -> None:
     asked, _ = ask(state, HAND, noon)
     with state.write() as db:

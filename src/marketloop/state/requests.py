@@ -236,8 +236,13 @@ def _ended_cycle(db: Connection, request_id: str, cycle_id: str | None) -> Cycle
     if named is not None:
         found = cycles.get(db, named)
     else:
-        own = (c for c in cycles.recent(db, limit=5) if c.process == request.process)
-        found = next((c for c in own if c.started_at >= request.claimed_at), None)
+        own = [c for c in cycles.recent(db, limit=5) if c.process == request.process]
+        # A clock that was put back makes an earlier cycle of the process look like one that began after the claim.
+        query = select(requests.c.cycle_id).where(
+            requests.c.cycle_id.in_([c.id for c in own]), requests.c.id != request_id
+        )
+        of_others = set(db.scalars(query))
+        found = next((c for c in own if c.started_at >= request.claimed_at and c.id not in of_others), None)
     return None if found is None or found.outcome in {cycles.RUNNING, "failed"} else found
 
 
