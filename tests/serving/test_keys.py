@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from marketloop.core.errors import UsageError
 from marketloop.serving.keeping import create_key, list_keys, read_ring, revoke_key, rotate_key
 from marketloop.serving.keys import ROLES, Kept, KeyRing, allows, digest_of, new_secret, split
-from marketloop.state import State
+from marketloop.state import State, requests, this_process
+from marketloop.state.requests import Wish
 
 NOON = dt.datetime(2026, 1, 2, 12, 0, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
@@ -109,3 +110,18 @@ def test_no_text_opens_anything(text: str) -> None:
     ring = KeyRing.of([Kept(number, digest_of(secret), "read", "one"), Kept("", digest_of(""), "admin", "none")])
     for given_text in (text, f"ml_{number}_{text}", f"ml_{text}_{secret}", f"ml__{text}"):
         assert ring.owner(given_text) is None
+
+
+def test_what_a_revoked_key_asked_for_and_nobody_began_is_not_done(state: State) -> None:
+    create_key(state, "gone", role="admin", at=NOON)
+    with state.write() as db:
+        wish = Wish("manual", "mine", ("price_predictor",), choices={"promote": 2}, requested_by="gone")
+        asked, _ = requests.ask(db, wish, process=this_process(), at=NOON)
+        other, _ = requests.ask(db, Wish("manual", "theirs", requested_by="else"), process=this_process(), at=NOON)
+    revoke_key(state, "gone", at=NOON + HOUR)
+    with state.read() as db:
+        mine, theirs = requests.get(db, asked.id), requests.get(db, other.id)
+    assert mine is not None
+    assert theirs is not None
+    assert (mine.state, theirs.state) == ("skipped", "waiting")
+    assert "was revoked" in mine.why_not

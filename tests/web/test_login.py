@@ -98,3 +98,34 @@ def test_logging_out_ends_the_session(asker: tuple[Asker, str]) -> None:
 def test_who_needs_no_key_needs_no_session(served: Shop, serve: Serve) -> None:
     answer = serve().get("/login", params={"next": "/drift"})
     assert (answer.status_code, answer.headers["location"]) == (303, "/drift")
+
+
+def test_session_that_was_ended_opens_nothing_wherever_its_cookie_is(asker: tuple[Asker, str]) -> None:
+    client, whole = asker
+    token, headers = _form(client)
+    answer = client.post("/login", content=f"key={whole}&token={token}", headers=headers)
+    session = next(line for line in answer.headers.get_list("set-cookie") if line.startswith(COOKIE)).split(";")[0]
+    assert client.get("/login", headers={"Cookie": session}).status_code == 303
+    client.post("/logout", headers={"Cookie": session})
+    assert client.get("/login", headers={"Cookie": session}).status_code == 200
+
+
+def test_odd_cookies_of_other_programs_on_this_host_keep_nobody_out(asker: tuple[Asker, str]) -> None:
+    client, whole = asker
+    token, headers = _form(client)
+    odd = {**headers, "Cookie": f'a={{"x":1}}; x[y]=1; foo=a b; bare; {headers["Cookie"]}'}
+    assert client.post("/login", content=f"key={whole}&token={token}", headers=odd).status_code == 303
+
+
+@pytest.mark.parametrize("target", ["//[", "http://[", "/%5B//["])
+def test_address_that_is_none_leads_to_the_first_page_or_stays_inside(asker: tuple[Asker, str], target: str) -> None:
+    client, _ = asker
+    page = client.get("/login", params={"next": target})
+    assert page.status_code == 200
+    assert 'name="next" value="/' in page.text
+
+
+def test_form_with_too_many_fields_is_refused(asker: tuple[Asker, str]) -> None:
+    client, _ = asker
+    content = "&".join(f"field{number}=x" for number in range(50))
+    assert client.post("/login", content=content, headers=FORM).status_code == 400

@@ -75,8 +75,8 @@ class DriftWatch:
         slot = due_scan(self.house, at=at)
         if slot is None or not self.work.may_begin():
             return False
-        _begun(self.house, slot, at=at)
         self.work.begin("drift", "--only-new")
+        _begun(self.house, slot, at=at)
         return True
 
     def stop(self, *, patience: float) -> None:

@@ -69,6 +69,8 @@ def fulfil(house: House, request: Request, *, tell: Telling | None = None) -> Cy
         progress = _Progress(house, request.id, held, tell)
         try:
             if "promote" in request.choices:
+                with house.state.read() as db:
+                    lease.check(db, held)
                 result = _promote(house, request)
                 _settle(house, request, result, held)
                 return result
@@ -183,7 +185,8 @@ def _promote(house: House, request: Request) -> CycleResult:
     except BusyError as error:  # it waits until the cycle that runs has ended
         busy = FamilyResult(family, "skipped", "busy", str(error))
         return CycleResult(None, "skipped", house.clock.now() - begun, (busy,))
-    drain_mirrors(house)
+    with suppress(MarketLoopError):  # it serves; mirrors that are away are fed by the loop later
+        drain_mirrors(house)
     told = FamilyResult(
         family,
         done["verdict"],

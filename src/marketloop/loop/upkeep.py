@@ -57,11 +57,11 @@ class Upkeep:
             return False
         if not self.work.may_begin():
             return False
-        self._seen, self._again = found, None
-        if not self._is_behind(found):
-            return False
-        self.work.begin("accuracy", "--refresh")
-        return True
+        behind = self._is_behind(found)
+        if behind:
+            self.work.begin("accuracy", "--refresh")
+        self._seen, self._again = found, None  # only now: what went wrong before is tried again in the next round
+        return behind
 
     def stop(self, *, patience: float) -> None:
         """End its process, if one runs; what it had written stays."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from marketloop.core.errors import UsageError, unknown_name
 from marketloop.serving.keys import ROLES, Kept, KeyRing, digest_of, new_secret
-from marketloop.state import State, keys
+from marketloop.state import State, keys, requests
 from marketloop.state.keys import ApiKey
 
 __all__ = ["create_key", "list_keys", "read_ring", "revoke_key", "rotate_key"]
@@ -47,9 +47,13 @@ def rotate_key(state: State, name: str, *, grace: dt.timedelta, at: dt.datetime)
 
 
 def revoke_key(state: State, name: str, *, at: dt.datetime) -> dict[str, Any]:
-    """Let a key open nothing from now on."""
+    """Let a key open nothing from now on; what it asked for and nobody has begun is not done any more."""
     with state.write() as db:
         keys.revoke(db, name, at=at)
+        for one in requests.unfinished(db):
+            if one.state == requests.WAITING and one.requested_by == name:
+                why = f'the key "{name}" that asked for it was revoked'
+                requests.settle(db, one.id, state=requests.SKIPPED, outcome="skipped", at=at, why_not=why)
     return list_keys(state, at=at)
 
 

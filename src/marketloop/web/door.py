@@ -43,13 +43,15 @@ METHODS: Final = frozenset({"GET", "HEAD", *UNSAFE})
 class Visitor:
     """Who asks: the name of the key and its role.
 
-    `is_known` is false for somebody who looks at a page without a key: what the page shows is for its session to say.
+    `is_known` is false for somebody who looks at a page without a key. `session` is the cookie of a browser that logged
+    in, empty for others.
     """
 
     name: str
     role: str
     client: str
     is_known: bool = True
+    session: str = field(default="", repr=False)
 
 
 class Refusal(NamedTuple):
@@ -157,7 +159,8 @@ class Door:
             self.meters.answered(method, route, status, time.perf_counter() - begun)
 
     async def _enter(self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, send: Send) -> None:
-        refusal = self._stranger(headers, unsafe=scope["method"] in UNSAFE)
+        talks = scope["path"].startswith(PAGE_SOCKET)
+        refusal = self._stranger(headers, unsafe=talks or scope["method"] in UNSAFE)
         if refusal is None:
             ring = self.rules.keys()
             visitor = self._visitor(scope, headers, ring)
@@ -200,14 +203,16 @@ class Door:
         # A wrong key is never taken for none; the API takes no cookies, so that no page can ask in somebody's name.
         if given is not None or scope["path"].startswith(("/api/", "/metrics")):
             return None
-        member = self.rules.session(cookie_of(headers.get(b"cookie", b"")), ring) if ring is not None else None
+        cookie = cookie_of(headers.get(b"cookie", b""))
+        member = self.rules.session(cookie, ring) if ring is not None else None
         if member is not None:
-            return Visitor(member.name, member.role, member.id)
+            return Visitor(member.name, member.role, member.id, session=cookie)
         talks = scope["path"].startswith(PAGE_SOCKET)
         return None if talks else Visitor("a visitor", "read", address, is_known=False)
 
     def _hurried(self, scope: Scope, visitor: Visitor) -> Refusal | None:
-        asks = scope["method"] in UNSAFE and scope["path"] != "/api/predict"
+        path: str = scope["path"]
+        asks = scope["method"] in UNSAFE and path != "/api/predict" and not path.startswith(PAGE_SOCKET)
         wait = (self.askers if asks else self.readers).take(visitor.client, time.monotonic())
         if wait <= 0:
             return None

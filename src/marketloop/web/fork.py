@@ -5,12 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from marketloop.web.door import visitor_of
+from marketloop.web.login import login_address
 
 __all__ = ["Fork"]
 
 OF_THE_API: Final = ("/api/", "/health/", "/reports/")
 EXACTLY: Final = frozenset({"/api", "/metrics", "/docs", "/openapi.json", "/login", "/logout", "/reports"})
+FOR_EVERYBODY: Final = ("/_nicegui/", "/assets/", "/favicon.ico")
+MOST: Final = 500
 PAGES_POLICY: Final = (
     # The page library compiles its templates in the browser, which needs eval; nothing may come from another host.
     b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -31,7 +37,12 @@ class Fork:
         if scope["type"] == "lifespan" or (scope["type"] == "http" and _is_api(scope["path"])):
             await self.app(scope, receive, send)
         elif scope["type"] == "http":
-            await self.pages(scope, receive, _with_policy(send))
+            path: str = scope["path"]
+            if visitor_of(scope).is_known or path.startswith(FOR_EVERYBODY):
+                await self.pages(scope, receive, _with_policy(send))
+                return
+            # A stranger is turned away before the page library makes anything of the visit.
+            await RedirectResponse(login_address(path[:MOST]), 303)(scope, receive, send)
         else:
             await self.pages(scope, receive, send)
 

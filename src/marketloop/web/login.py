@@ -6,7 +6,7 @@ import hmac
 import secrets
 from html import escape
 from typing import Final
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote
 
 from fastapi import APIRouter, Request, Response
 from starlette.responses import RedirectResponse
@@ -58,7 +58,10 @@ async def form(request: Request, next: str = "/") -> Response:  # noqa: A002 -- 
 @router.post("/login")
 async def log_in(request: Request) -> Response:
     """Begin a session for a valid key."""
-    given = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=10)
+    try:
+        given = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=10)
+    except ValueError:
+        return _page("/", OLD, 400)
     key, token, target = (given.get(name, [""])[0].strip() for name in ("key", "token", "next"))
     expected = cookie_of(request.headers.get("cookie", "").encode("latin-1", "replace"), TOKEN)
     if not expected or not hmac.compare_digest(expected.encode(), token.encode()):
@@ -83,8 +86,11 @@ async def log_in(request: Request) -> Response:
 
 
 @router.post("/logout")
-async def log_out() -> Response:
-    """End the session of this browser."""
+async def log_out(request: Request) -> Response:
+    """End the session of this browser, in all of its open pages."""
+    premises, visitor = premises_of(request), visitor_of(request.scope)
+    if visitor.session and premises.desk.ring is not None:
+        premises.sessions.end(visitor.session, premises.desk.ring, premises.clock.now())
     answer = RedirectResponse("/login", 303)
     answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
     return answer
@@ -92,8 +98,7 @@ async def log_out() -> Response:
 
 def _inside(target: str) -> str:
     """Return an address of this server only: whatever else was asked for is the first page."""
-    parts = urlsplit(target)
-    plain = target.startswith("/") and not target.startswith(("//", "/\\")) and not parts.scheme and not parts.netloc
+    plain = target.startswith("/") and not target.startswith(("//", "/\\"))
     return target if plain and target.isprintable() and len(target) <= 500 else "/"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,14 +11,15 @@ from typing import Final
 from starlette.requests import HTTPConnection
 
 from marketloop.registry import Registry, open_registry
-from marketloop.runtime.clock import Clock, SystemClock
+from marketloop.runtime.clock import Clock, SystemClock, ticks
 from marketloop.runtime.project import Project
 from marketloop.runtime.settings import Settings
 from marketloop.serving.desk import Desk
 from marketloop.state import State
 from marketloop.state.sight import Glance
-from marketloop.web.limits import Places
+from marketloop.web.limits import Allowance, Limiter, Places
 from marketloop.web.meters import Meters
+from marketloop.web.problems import ProblemError
 from marketloop.web.sessions import Sessions, session_secret
 
 __all__ = ["Premises", "premises_of"]
@@ -49,6 +51,17 @@ class Premises:
     meters: Meters = field(default_factory=Meters)
     watchers: Places = field(default_factory=lambda: Places(64))
     pulse: Glance = field(default_factory=Glance)
+
+    @cached_property
+    def _askers(self) -> Limiter:
+        pace = self.settings.serve.asks_per_minute
+        return Limiter(Allowance(pace / 60, max(1, round(pace))))
+
+    def asked(self, client: str) -> None:
+        """Count something that a page was asked to do; raise `ProblemError` 429 where `client` asks too fast."""
+        wait = self._askers.take(client, ticks())
+        if wait > 0:
+            raise ProblemError(429, f"too many requests: ask again in {math.ceil(wait)} s")
 
     @cached_property
     def sessions(self) -> Sessions:

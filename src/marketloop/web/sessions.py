@@ -7,12 +7,12 @@ import hashlib
 import os
 import secrets
 from contextlib import suppress
-from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from itsdangerous import BadSignature, Signer
+from starlette.requests import cookie_parser
 
 from marketloop.runtime.logging import get_logger
 from marketloop.serving.keys import Kept, KeyRing
@@ -34,10 +34,13 @@ class Sessions:
     secret : bytes
         Whoever has it can make sessions: it lies in a file that only its owner reads.
     lifetime : timedelta
+    ended : set of str
+        Cookies of this process's visitors who logged out.
     """
 
     secret: bytes
     lifetime: dt.timedelta = LIFETIME
+    ended: set[str] = field(default_factory=set, repr=False)
 
     def issue(self, key: Kept, at: dt.datetime) -> str:
         """Return the cookie of a session that begins at `at` for whoever showed `key`."""
@@ -45,7 +48,7 @@ class Sessions:
 
     def owner(self, cookie: str, ring: KeyRing, at: dt.datetime) -> Kept | None:
         """Return the key behind a cookie; None where it was not signed here, is too old, or its key has ended."""
-        if not cookie or len(cookie) > _LONGEST:
+        if not cookie or len(cookie) > _LONGEST or cookie in self.ended:
             return None
         try:
             number, _, begun = self._signer.unsign(cookie).decode().rpartition(".")
@@ -55,6 +58,11 @@ class Sessions:
         # A clock that was put back a little ends no session; one from the far future was not made here.
         return ring.keys.get(number) if -self.lifetime <= age <= self.lifetime else None
 
+    def end(self, cookie: str, ring: KeyRing, at: dt.datetime) -> None:
+        """Let a session that is valid open nothing any more."""
+        if self.owner(cookie, ring, at) is not None:
+            self.ended.add(cookie)
+
     @property
     def _signer(self) -> Signer:
         return Signer(self.secret, salt="marketloop.session", digest_method=hashlib.sha256)
@@ -62,13 +70,7 @@ class Sessions:
 
 def cookie_of(header: bytes, name: str = COOKIE) -> str:
     """Return one cookie of a ``Cookie`` header, empty where it is not there."""
-    if name.encode() not in header:
-        return ""
-    try:
-        found = SimpleCookie(header.decode("latin-1")).get(name)
-    except CookieError:
-        return ""
-    return "" if found is None else found.value
+    return cookie_parser(header.decode("latin-1")).get(name, "")
 
 
 def session_secret(path: Path) -> bytes:

@@ -80,7 +80,7 @@ def rollback_button(visit: Visit, slot: Slot, serving: int, served: Sequence[int
         require(visit.visitor, "admin", "a rollback")
         why = reason or "asked for on the dashboard"
         roll_back(visit.premises, visit.visitor, slot.family, to=to, reason=why)
-        return visit.path
+        return visit.address
 
     says = (
         f"Version {serving} serves now. The version that you choose serves again at once, with the figures and the "
@@ -110,7 +110,7 @@ def pin_button(visit: Visit, slot: Slot, version: int, *, pinned: bool) -> None:
 
     def act(reason: str, _: int | None, __: bool) -> str:
         set_pin(visit.premises, visit.visitor, slot, on=not pinned, reason=reason)
-        return visit.path
+        return visit.address
 
     word, icon = ("Unpin", "lock_open") if pinned else ("Pin", "push_pin")
     says = (
@@ -133,7 +133,8 @@ def _button(visit: Visit, deed: _Deed) -> None:
 
 
 def _dialog(visit: Visit, deed: _Deed) -> ui.dialog:
-    with ui.dialog() as dialog, ui.element("div").classes("ml-card").props(f'aria-label="{deed.title}"'):
+    with ui.dialog() as dialog, ui.element("div").classes("ml-card") as box:
+        box.props["aria-label"] = deed.title
         Text("h2", deed.title)
         Text("p", deed.says)
         if deed.warning:
@@ -157,6 +158,7 @@ def _dialog(visit: Visit, deed: _Deed) -> ui.dialog:
                 if not visit.is_valid():
                     raise ProblemError(401, "the key of this session has ended: log in again")
                 require(visit.visitor, deed.role, deed.name.lower())
+                visit.premises.asked(visit.visitor.client)
                 where = await asyncio.to_thread(deed.act, str(reason.value or "").strip(), choice, forced)
             except (MarketLoopError, ProblemError) as error:
                 with trouble:

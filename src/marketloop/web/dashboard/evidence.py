@@ -14,6 +14,7 @@ from marketloop.web.dashboard.words import FIGURES, figure, interval, moment, no
 
 __all__ = ["show_charts", "show_checks", "show_figures", "show_verdict"]
 
+FIGURES_NOTE = "Each session was scored by a model that knew only outcomes known before. The champion's figures are of its own rows."
 CHECKS = (
     ("name", "Check", "text"),
     ("result", "Result", "chip"),
@@ -34,7 +35,7 @@ def show_verdict(evidence: Evidence) -> None:
     record = word.record
     with card():
         with ui.element("div").classes("ml-row"):
-            chip(word.verdict)
+            chip("forced" if word.reason_code == "forced" else word.verdict)
             Text("span", f"{word.reason_code}, {moment(word.decided_at)}", "ml-dim")
         Text("p", word.reason, "ml-lead")
         year = record.get("year") or {}
@@ -71,24 +72,21 @@ def show_figures(evidence: Evidence) -> None:
         cells = [FIGURES[name], figure(name, row.metrics[name]), figure(name, no_skill(name, row.baseline))]
         rows.append([*cells, figure(name, other.metrics.get(name))] if other is not None else cells)
     scorecard = row.scorecard
-    with ui.element("div").classes("ml-grid wide"):
-        with card("Figures", note="Each session was scored by a model that knew only outcomes known before."):
-            plain_table(head, rows)
-        with card("How sure is it"):
-            facts(_uncertainty(scorecard))
-            calibration = scorecard.get("calibration") or {}
-            if calibration:
-                score, grade = number(calibration.get("score")), calibration.get("grade")
-                Text("p", f"Calibration score {score} ({grade}); 0.90 and above is good, below 0.85 poor.", "ml-note")
-            per_class = scorecard.get("per_class") or {}
-            if per_class:
-                plain_table(
-                    ["class", "precision", "recall", "F1"],
-                    [
-                        [name, *(number(told.get(what)) for what in ("precision", "recall", "f1_score"))]
-                        for name, told in per_class.items()
-                    ],
-                )
+    with ui.element("div").classes("ml-grid wide"), card("Figures", note=FIGURES_NOTE):
+        facts(_uncertainty(scorecard))
+        calibration = scorecard.get("calibration") or {}
+        if calibration:
+            score, grade = number(calibration.get("score")), calibration.get("grade")
+            Text("p", f"Calibration score {score} ({grade}); 0.90 and above is good, below 0.85 poor.", "ml-note")
+        per_class = scorecard.get("per_class") or {}
+        if per_class:
+            plain_table(
+                ["class", "precision", "recall", "F1"],
+                [
+                    [name, *(number(told.get(what)) for what in ("precision", "recall", "f1_score"))]
+                    for name, told in per_class.items()
+                ],
+            )
 
 
 def show_checks(evidence: Evidence) -> None:

@@ -145,7 +145,7 @@ def _as_served(reading: FamilyReading) -> None:
                     window,
                     figure(name, told.get("value")),
                     figure(name, told.get("baseline")),
-                    interval(told.get("interval")) or "-",
+                    interval(told.get("interval"), name) or "-",
                     number(told.get("matured"), 0),
                     figure(name, told.get("estimated")),
                 ]
@@ -192,7 +192,9 @@ def _draw_version(visit: Visit, reading: FamilyReading, evidence: Evidence) -> N
             ui.link(f"all of {family_name(slot.family)}", f"/families/{slot.family}")
             if evidence.report:
                 ui.link("full report", f"/reports/{evidence.report}", new_tab=True)
-            if not serves and evidence.row.state == "complete" and champion is not None and not champion.pinned:
+            usual = slot.config_key == visit.premises.desk.view.default_key
+            free = champion is not None and not champion.pinned
+            if not serves and usual and evidence.row.state == "complete" and free:
                 promote_button(visit, slot, evidence.version, loop_runs=reading.loop_runs)
     if evidence.row.state == "deleted":
         banner("Its files were deleted by retention; figures and decisions stay.")
@@ -232,8 +234,8 @@ def _decisions(reading: FamilyReading) -> None:
 
 
 def _versions(reading: FamilyReading) -> None:
-    rows = [_version_row(reading.slot, model) for model in reading.versions]
     name = next((n for n in (headline(model["metrics"]) for model in reading.versions) if n), None)
+    rows = [_version_row(reading.slot, model, name) for model in reading.versions]
     columns = [
         ("version", "Version", "link"),
         ("status", "Status", "chip"),
@@ -246,8 +248,7 @@ def _versions(reading: FamilyReading) -> None:
         listing(columns, rows, label="versions", per_page=10)
 
 
-def _version_row(slot: Slot, model: Mapping[str, Any]) -> dict[str, Any]:
-    name = headline(model["metrics"])
+def _version_row(slot: Slot, model: Mapping[str, Any], name: str | None) -> dict[str, Any]:
     return {
         "key": model["version"],
         "version": f"v{model['version']}",
@@ -257,7 +258,7 @@ def _version_row(slot: Slot, model: Mapping[str, Any]) -> dict[str, Any]:
         "verdict": model["verdict"],
         "verdict_tone": tone_of(model["verdict"]),
         "trained": moment(model["trained_at"]),
-        "figure": "-" if name is None else figure(name, model["metrics"][name]),
+        "figure": "-" if name is None else figure(name, model["metrics"].get(name)),
         "baseline": "-" if name is None else figure(name, no_skill(name, model["baseline"])),
     }
 

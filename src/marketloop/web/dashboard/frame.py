@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
+from urllib.parse import quote
 
 from nicegui import app as page_app
 from nicegui import ui
@@ -40,11 +41,12 @@ HEAD: Final = '<link rel="stylesheet" href="/assets/dashboard.css">'
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One open page: the project, who looks, and the page's address."""
+    """One open page: the project, who looks, its path, and its whole address."""
 
     premises: Premises
     visitor: Visitor
     path: str
+    address: str
 
     def may(self, role: str) -> bool:
         """Say whether the visitor may do what `role` may, and is still somebody whose key is valid."""
@@ -52,10 +54,14 @@ class Visit:
 
     def is_valid(self) -> bool:
         """Say whether the key behind the session is still valid; a page that stays open is asked again and again."""
-        ring = self.premises.desk.ring
-        if self.visitor == ANYBODY or self.visitor.name == ANYBODY.name:
-            return ring is None or not ring.demanded
-        return ring is None or self.visitor.client in ring.keys
+        ring, visitor = self.premises.desk.ring, self.visitor
+        if ring is None:  # the keys cannot be read: who was let in stays in
+            return True
+        if visitor.name == ANYBODY.name:
+            return not ring.demanded
+        if visitor.session:
+            return self.premises.sessions.owner(visitor.session, ring, self.premises.clock.now()) is not None
+        return visitor.client in ring.keys
 
 
 async def enter(request: Request, title: str, build: Callable[[Visit], Awaitable[None]]) -> Response | None:
@@ -63,8 +69,9 @@ async def enter(request: Request, title: str, build: Callable[[Visit], Awaitable
     visitor = visitor_of(request.scope)
     path = request.url.path
     if not visitor.is_known:
-        return RedirectResponse(login_address(path), 303)
-    visit = Visit(page_app.state.premises, visitor, path)
+        return RedirectResponse(login_address(path[:500]), 303)
+    address = path + (f"?{request.url.query}" if request.url.query else "")
+    visit = Visit(page_app.state.premises, visitor, path, address)
     theme = request.cookies.get("marketloop_theme", "auto")
     _head(visit, title, theme if theme in THEMES else "auto")
     with ui.element("main").classes("ml-main").props('id="main" tabindex="-1"'):
@@ -89,6 +96,7 @@ async def live(
 
     While it cannot be read the page keeps what it shows, and says so.
     """
+    client = ui.context.client
     trouble = ui.element("div")
     place = ui.element("div").classes("ml-main").style("padding:0;margin:0;max-width:none")
     last: list[T] = [await asyncio.to_thread(read)]
@@ -101,17 +109,20 @@ async def live(
             return
         try:
             now = await asyncio.to_thread(read)
-        except (MarketLoopError, ProblemError) as error:
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the page keeps what it shows, and says so
+            known = isinstance(error, MarketLoopError | ProblemError)
+            get_logger("web").warning("a page is not up to date", path=visit.path[:200], error=repr(error))
             trouble.clear()
             with trouble:
-                banner(f"What you see is not up to date: {error}", "bad")
+                banner(f"What you see is not up to date: {error if known else 'see logs/server.log'}", "bad")
             return
         trouble.clear()
-        if now != last[0]:
-            last[0] = now
-            place.clear()
-            with place:
-                draw(now)
+        if now == last[0] or any(isinstance(one, ui.dialog) and one.value for one in client.elements.values()):
+            return  # nothing new, or somebody is being asked: drawn when they are done
+        place.clear()
+        with place:
+            draw(now)
+        last[0] = now
 
     ui.timer(every, again)
 
@@ -146,13 +157,18 @@ def _navigation(visit: Visit) -> None:
             Text("div", "Families", "ml-sub")
         for family in families:
             where = f"/families/{family}"
-            _way(where, family.replace("_", " "), "model_training", here=visit.path.startswith(where))
+            here = visit.path == where or visit.path.startswith(f"{where}/")
+            _way(where, family.replace("_", " "), "model_training", here=here)
         Text("div", "For programs", "ml-sub")
         _way("/docs", "API", "api", here=False)
 
 
 def _way(path: str, name: str, icon: str, *, here: bool) -> None:
-    with ui.element("a").classes("ml-nav").props(f'href="{path}"' + (' aria-current="page"' if here else "")):
+    link = ui.element("a").classes("ml-nav")
+    link.props["href"] = quote(path)
+    if here:
+        link.props["aria-current"] = "page"
+    with link:
         ui.icon(icon).props('aria-hidden="true"')
         Text("span", name)
 

@@ -78,8 +78,8 @@ def decision_rows(said: Sequence[Decision | DecisionLine]) -> list[dict[str, Any
             "family": family_name(word.slot.family),
             "version": "-" if word.version is None else f"version {word.version}",
             "version_href": _version_page(word),
-            "verdict": word.verdict,
-            "verdict_tone": tone_of(word.verdict),
+            "verdict": "forced" if word.reason_code == "forced" else word.verdict,
+            "verdict_tone": tone_of("forced" if word.reason_code == "forced" else word.verdict),
             "code": word.reason_code,
             "reason": word.reason,
         }

@@ -37,6 +37,7 @@ TONES: Final[Mapping[str, str]] = {
     "provisional": "warn",
     "waiting": "warn",
     "rollback": "warn",
+    "forced": "warn",
     "stale": "warn",
     "pinned": "warn",
     "plan": "warn",
@@ -184,7 +185,8 @@ def listing(
     if sort is not None:
         pagination |= {"sortBy": sort[0], "descending": sort[1]}
     table = ui.table(columns=shown, rows=[dict(row) for row in rows], row_key=key, pagination=pagination)
-    table.props(f'flat dense no-data-label="{none}" aria-label="{label}"')
+    table.props("flat dense")
+    table.props["no-data-label"], table.props["aria-label"] = none, label
     table.props["rows-per-page-options"] = [10, 25, 50, 100, 0]
     stacked = any(kind == "long" for _, _, kind in columns)
     if stacked:
@@ -194,7 +196,8 @@ def listing(
             table.add_slot(f"body-cell-{name}", CELLS[kind])
     if search:
         with table.add_slot("top-left"):
-            field = ui.input(placeholder="Search").props(f'dense outlined clearable aria-label="Search {label}"')
+            field = ui.input(placeholder="Search").props("dense outlined clearable")
+            field.props["aria-label"] = f"Search {label}"
             field.bind_value_to(table, "filter")
     return table
 
@@ -205,6 +208,6 @@ def chart(option: Mapping[str, Any] | None, *, title: str, note: str = "", tall:
         return
     with card(title):
         drawn = ui.echart(dict(option)).classes("ml-chart tall" if tall else "ml-chart")
-        drawn.props(f'role="img" aria-label="{title}"')
+        drawn.props["role"], drawn.props["aria-label"] = "img", title
         if note:
             Text("p", note, "ml-note")

@@ -123,8 +123,9 @@ class Evidence:
 
     @property
     def ruling(self) -> Decision | None:
-        """The newest word of the gate."""
-        return next((word for word in self.decisions if word.record.get("checks")), next(iter(self.decisions), None))
+        """The newest word of the gate; what was done by hand is not one."""
+        own = (word for word in self.decisions if word.record.get("checks") and not word.record.get("by_hand"))
+        return next(own, next(iter(self.decisions), None))
 
 
 @dataclass(frozen=True)

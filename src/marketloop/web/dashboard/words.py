@@ -72,15 +72,15 @@ def figure(name: str, value: Any) -> str:
     return number(value, {"rank_ic": 4, "rmse": 4, "mae": 4, "r2": 4, "log_loss": 4, "brier": 4, "z": 2}.get(name, 3))
 
 
-def interval(bounds: Any) -> str:
-    """Write a 95 % interval, nothing where there is none.
+def interval(bounds: Any, name: str = "rank_ic") -> str:
+    """Write a 95 % interval of a figure in its unit, nothing where there is none.
 
     >>> interval([0.001, 0.015]), interval(None)
     ('95 %: 0.0010 to 0.0150', '')
     """
     if not isinstance(bounds, list | tuple) or len(bounds) != 2:
         return ""
-    return f"95 %: {number(bounds[0], 4)} to {number(bounds[1], 4)}"
+    return f"95 %: {figure(name, bounds[0])} to {figure(name, bounds[1])}"
 
 
 def headline(metrics: Mapping[str, Any]) -> str | None:
