@@ -14,7 +14,7 @@ from marketloop.web.dashboard.words import FIGURES, figure, interval, moment, no
 
 __all__ = ["show_charts", "show_checks", "show_figures", "show_verdict"]
 
-FIGURES_NOTE = "Each session was scored by a model that knew only outcomes known before. The champion's figures are of its own rows."
+FIGURES_NOTE = "Each session was scored by a model that knew only earlier outcomes; the champion's are of its own rows."
 CHECKS = (
     ("name", "Check", "text"),
     ("result", "Result", "chip"),
