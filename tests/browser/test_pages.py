@@ -134,6 +134,17 @@ def test_what_came_of_the_last_job_is_two_clicks_away(year: str, visit: Visit) -
     assert page.get_by_text("no skill shown yet").first.is_visible()
 
 
+def test_figures_of_a_version_stand_beside_no_skill_and_the_champion(year: str, visit: Visit) -> None:
+    page = visit(year).go("/families/price_predictor/20")
+    table = page.locator(".ml-plain").first
+    head = [cell.inner_text() for cell in table.locator("th").all()]
+    assert head[:3] == ["out of sample", "version 20", "no skill"]
+    assert head[3].startswith("champion v")
+    accuracy = table.locator("tr", has_text="Accuracy").locator("td").all()
+    assert [cell.inner_text()[-1] for cell in accuracy[1:]] == ["%", "%", "%"]
+    assert page.get_by_text("How sure is it").is_visible()
+
+
 def test_ticker_that_is_markup_is_shown_as_text(year: str, visit: Visit) -> None:
     visitor = visit(year)
     page = visitor.go("/predictions")

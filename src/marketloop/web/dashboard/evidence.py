@@ -72,21 +72,28 @@ def show_figures(evidence: Evidence) -> None:
         cells = [FIGURES[name], figure(name, row.metrics[name]), figure(name, no_skill(name, row.baseline))]
         rows.append([*cells, figure(name, other.metrics.get(name))] if other is not None else cells)
     scorecard = row.scorecard
-    with ui.element("div").classes("ml-grid wide"), card("Figures", note=FIGURES_NOTE):
-        facts(_uncertainty(scorecard))
-        calibration = scorecard.get("calibration") or {}
-        if calibration:
-            score, grade = number(calibration.get("score")), calibration.get("grade")
-            Text("p", f"Calibration score {score} ({grade}); 0.90 and above is good, below 0.85 poor.", "ml-note")
-        per_class = scorecard.get("per_class") or {}
-        if per_class:
-            plain_table(
-                ["class", "precision", "recall", "F1"],
-                [
-                    [name, *(number(told.get(what)) for what in ("precision", "recall", "f1_score"))]
-                    for name, told in per_class.items()
-                ],
-            )
+    with ui.element("div").classes("ml-grid wide"):
+        with card("Figures", note=FIGURES_NOTE):
+            plain_table(head, rows)
+        with card("How sure is it"):
+            _sureness(scorecard)
+
+
+def _sureness(scorecard: Mapping[str, Any]) -> None:
+    facts(_uncertainty(scorecard))
+    calibration = scorecard.get("calibration") or {}
+    if calibration:
+        score, grade = number(calibration.get("score")), calibration.get("grade")
+        Text("p", f"Calibration score {score} ({grade}); 0.90 and above is good, below 0.85 poor.", "ml-note")
+    per_class = scorecard.get("per_class") or {}
+    if per_class:
+        plain_table(
+            ["class", "precision", "recall", "F1"],
+            [
+                [name, *(number(told.get(what)) for what in ("precision", "recall", "f1_score"))]
+                for name, told in per_class.items()
+            ],
+        )
 
 
 def show_checks(evidence: Evidence) -> None:

@@ -138,7 +138,7 @@ def _as_served(reading: FamilyReading) -> None:
     """Show how what was served turned out, as far as its outcomes are known, and an estimate of the rest."""
     with card("As served", note="Predictions whose outcome is known by now, by the day on which it was."):
         rows = []
-        for window, told in reading.accuracy.items():
+        for window, told in sorted(reading.accuracy.items(), key=lambda item: (len(item[0]), item[0])):
             name = str(told.get("metric", "accuracy"))
             rows.append(
                 [
