@@ -10,8 +10,8 @@ from tests.web.asking import Asker
 from tests.web.conftest import Serve
 
 from marketloop.bench.shop import Shop
-from marketloop.web.sessions import COOKIE
 
+COOKIE = "marketloop_session_"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
@@ -27,9 +27,7 @@ def _form(client: Asker) -> tuple[str, dict[str, str]]:
     assert page.status_code == 200
     found = re.search(r'name="token" value="([^"]+)"', page.text)
     assert found is not None
-    cookie = re.search(r"marketloop_login=([^;]+)", page.headers["set-cookie"])
-    assert cookie is not None
-    return found[1], {**FORM, "Cookie": f"marketloop_login={cookie[1]}"}
+    return found[1], {**FORM, "Cookie": page.headers["set-cookie"].split(";")[0]}
 
 
 def test_valid_key_begins_a_session_and_leads_back(asker: tuple[Asker, str]) -> None:
@@ -92,7 +90,7 @@ def test_logging_out_ends_the_session(asker: tuple[Asker, str]) -> None:
     client, _ = asker
     answer = client.post("/logout")
     assert (answer.status_code, answer.headers["location"]) == (303, "/login")
-    assert f'{COOKIE}=""' in answer.headers["set-cookie"]
+    assert f'{client.premises.sessions.cookie}=""' in answer.headers["set-cookie"]
 
 
 def test_who_needs_no_key_needs_no_session(served: Shop, serve: Serve) -> None:

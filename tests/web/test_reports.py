@@ -13,7 +13,6 @@ from tests.web.sockets import said, sentence
 from marketloop.bench.shop import Shop
 from marketloop.serving.keys import KeyRing
 from marketloop.web.reports import find_report
-from marketloop.web.sessions import COOKIE
 
 PAGE = "<!doctype html><title>v7</title><script>document.title='drawn'</script>"
 
@@ -100,7 +99,9 @@ def test_session_of_a_page_may_read(reports: Path, serve: Serve, key: Key) -> No
     session = client.premises.sessions.issue(owner, client.premises.clock.now())
 
     def look(cookie: str) -> httpx.Response:
-        return client.get("/reports/price_predictor_v7.html", headers={"Cookie": f"{COOKIE}={cookie}"})
+        return client.get(
+            "/reports/price_predictor_v7.html", headers={"Cookie": f"{client.premises.sessions.cookie}={cookie}"}
+        )
 
     assert look(session).status_code == 200
     assert detail(look(session[:-1]), 401)

@@ -91,8 +91,10 @@ class Rules:
     hosts : names that a Host header may have; empty accepts any
     keys : function that returns the valid keys
         While none was ever made and `loopback` holds, no key is needed. None: they could not be read yet.
+    cookie : str
+        Name of the cookie of a browser that logged in.
     session : function of (cookie, ring), optional
-        Returns the key behind the cookie of a browser that logged in, or None.
+        Returns the key behind the value of that cookie, or None.
     loopback : bool
         Whether the server listens on this machine only.
     reading, asking : Allowance
@@ -105,6 +107,7 @@ class Rules:
 
     hosts: frozenset[str] = LOOPBACK
     keys: Callable[[], KeyRing | None] = KeyRing
+    cookie: str = "marketloop_session"
     session: Callable[[str, KeyRing], Kept | None] = lambda _cookie, _ring: None
     loopback: bool = True
     reading: Allowance = READING
@@ -203,7 +206,7 @@ class Door:
         # A wrong key is never taken for none; the API takes no cookies, so that no page can ask in somebody's name.
         if given is not None or scope["path"].startswith(("/api/", "/metrics")):
             return None
-        cookie = cookie_of(headers.get(b"cookie", b""))
+        cookie = cookie_of(headers.get(b"cookie", b""), self.rules.cookie)
         member = self.rules.session(cookie, ring) if ring is not None else None
         if member is not None:
             return Visitor(member.name, member.role, member.id, session=cookie)

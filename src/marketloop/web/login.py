@@ -14,13 +14,12 @@ from starlette.responses import RedirectResponse
 from marketloop.web.door import visitor_of
 from marketloop.web.premises import premises_of
 from marketloop.web.reference import policy_of
-from marketloop.web.sessions import COOKIE, cookie_of
+from marketloop.web.sessions import cookie_of
 
 __all__ = ["login_address", "router"]
 
 router = APIRouter(include_in_schema=False)
 
-TOKEN: Final = "marketloop_login"  # noqa: S105 -- the name of a cookie
 STYLE: Final = """
 :root { color-scheme: light dark; --ink: #17202e; --page: #f4f6f9; --card: #fff; --line: #d8dee8; --accent: #2456c9;
         --bad: #b3261e; }
@@ -52,7 +51,7 @@ async def form(request: Request, next: str = "/") -> Response:  # noqa: A002 -- 
     """Show the form; who needs no key, or has a session, goes on at once."""
     if visitor_of(request.scope).is_known:
         return RedirectResponse(_inside(next), 303)
-    return _page(_inside(next))
+    return _page(request, _inside(next))
 
 
 @router.post("/login")
@@ -61,27 +60,27 @@ async def log_in(request: Request) -> Response:
     try:
         given = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=10)
     except ValueError:
-        return _page("/", OLD, 400)
+        return _page(request, "/", OLD, 400)
     key, token, target = (given.get(name, [""])[0].strip() for name in ("key", "token", "next"))
-    expected = cookie_of(request.headers.get("cookie", "").encode("latin-1", "replace"), TOKEN)
-    if not expected or not hmac.compare_digest(expected.encode(), token.encode()):
-        return _page(_inside(target), OLD, 403)
     premises = premises_of(request)
+    sessions = premises.sessions
+    expected = cookie_of(request.headers.get("cookie", "").encode("latin-1", "replace"), sessions.form_cookie)
+    if not expected or not hmac.compare_digest(expected.encode(), token.encode()):
+        return _page(request, _inside(target), OLD, 403)
     ring = premises.desk.ring
     owner = None if ring is None else ring.owner(key)
     if owner is None:
-        return _page(_inside(target), WRONG, 401)
+        return _page(request, _inside(target), WRONG, 401)
     answer = RedirectResponse(_inside(target), 303)
-    sessions = premises.sessions
     answer.set_cookie(
-        COOKIE,
+        sessions.cookie,
         sessions.issue(owner, premises.clock.now()),
         max_age=int(sessions.lifetime.total_seconds()),
         httponly=True,
         samesite="strict",
         secure=request.url.scheme == "https",
     )
-    answer.delete_cookie(TOKEN, httponly=True, samesite="strict")
+    answer.delete_cookie(sessions.form_cookie, httponly=True, samesite="strict")
     return answer
 
 
@@ -92,7 +91,7 @@ async def log_out(request: Request) -> Response:
     if visitor.session and premises.desk.ring is not None:
         premises.sessions.end(visitor.session, premises.desk.ring, premises.clock.now())
     answer = RedirectResponse("/login", 303)
-    answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
+    answer.delete_cookie(premises.sessions.cookie, httponly=True, samesite="strict")
     return answer
 
 
@@ -102,7 +101,7 @@ def _inside(target: str) -> str:
     return target if plain and target.isprintable() and len(target) <= 500 else "/"
 
 
-def _page(target: str, trouble: str = "", status: int = 200) -> Response:
+def _page(request: Request, target: str, trouble: str = "", status: int = 200) -> Response:
     token = secrets.token_urlsafe(24)
     said = f'<p class="bad" role="alert">{escape(trouble)}</p>' if trouble else ""
     body = (
@@ -124,5 +123,5 @@ def _page(target: str, trouble: str = "", status: int = 200) -> Response:
         # Without a referrer a browser names no origin either, and the door could not tell this form from a stranger's.
         headers={"Content-Security-Policy": POLICY, "Cache-Control": "no-store", "Referrer-Policy": "same-origin"},
     )
-    answer.set_cookie(TOKEN, token, max_age=900, httponly=True, samesite="strict")
+    answer.set_cookie(premises_of(request).sessions.form_cookie, token, max_age=900, httponly=True, samesite="strict")
     return answer

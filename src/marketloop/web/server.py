@@ -62,6 +62,7 @@ def rules_for(premises: Premises) -> Rules:
     return Rules(
         hosts=hosts,
         keys=lambda: premises.desk.ring,
+        cookie=premises.sessions.cookie,
         session=lambda cookie, ring: premises.sessions.owner(cookie, ring, premises.clock.now()),
         loopback=loopback,
         reading=Allowance(section.reads_per_second, max(1, round(2 * section.reads_per_second))),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import hmac
 import os
 import secrets
 from contextlib import suppress
@@ -17,9 +18,8 @@ from starlette.requests import cookie_parser
 from marketloop.runtime.logging import get_logger
 from marketloop.serving.keys import Kept, KeyRing
 
-__all__ = ["COOKIE", "LIFETIME", "Sessions", "cookie_of", "session_secret"]
+__all__ = ["LIFETIME", "Sessions", "cookie_of", "session_secret"]
 
-COOKIE: Final = "marketloop_session"
 LIFETIME: Final = dt.timedelta(hours=12)
 _LONGEST: Final = 400
 _BYTES: Final = 32
@@ -64,11 +64,29 @@ class Sessions:
             self.ended.add(cookie)
 
     @property
+    def cookie(self) -> str:
+        """The name of the session's cookie.
+
+        Browsers keep cookies by host, whatever the port: the servers of two projects on one host must not share a name,
+        or logging in to one would log out of the other.
+        """
+        return f"marketloop_session_{self._mark}"
+
+    @property
+    def form_cookie(self) -> str:
+        """The name of the cookie that ties a login form to the browser that was shown it."""
+        return f"marketloop_login_{self._mark}"
+
+    @property
+    def _mark(self) -> str:
+        return hmac.new(self.secret, b"marketloop.cookie", hashlib.sha256).hexdigest()[:8]
+
+    @property
     def _signer(self) -> Signer:
         return Signer(self.secret, salt="marketloop.session", digest_method=hashlib.sha256)
 
 
-def cookie_of(header: bytes, name: str = COOKIE) -> str:
+def cookie_of(header: bytes, name: str) -> str:
     """Return one cookie of a ``Cookie`` header, empty where it is not there."""
     return cookie_parser(header.decode("latin-1")).get(name, "")
 
