@@ -17,7 +17,7 @@ HOLDOUT = "The oldest 80 % of the sessions, the next 10 % and the newest 10 %, p
 NO_PATH = "There is no chart of the decision: too few sessions are known for a z, so nothing can be decided by it."
 DECIDE_NOTHING = (
     "None of these figures decides. A classifier that foresees how far prices move, and not which way, has a better "
-    "log loss, Brier score, ROC-AUC and MCC than the shares of the classes; whoever names the rarer classes at random has "
+    "log loss, Brier score, ROC-AUC and MCC than the shares of the classes; whoever names rarer classes at random has "
     "a better precision and F1. Better figures here are no sign of skill in direction: z beyond its boundary is."
 )
 UNLUCKY = (
