@@ -78,7 +78,8 @@ def ewc_interval(x: Array, *, horizon: int = 1, level: float = 0.95) -> Interval
 
 
 def _degrees(n: int, horizon: int) -> int:
-    return max(4, min(math.floor(0.41 * n ** (2 / 3)), n // (3 * horizon)))
+    usual: int = math.floor(0.41 * n ** (2 / 3))
+    return max(4, min(usual, n // (3 * horizon)))
 
 
 def least_terms(horizon: int) -> int:

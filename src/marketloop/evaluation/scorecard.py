@@ -251,14 +251,15 @@ def _class_part(rows: Matured, spec: StreamSpec) -> _Classes:
 
 
 def _whole_windows(rows: Matured, right: Array, block: int) -> Array:
-    """Return the accuracy of each window of three blocks, without those cut short at either end.
+    """Return the accuracy of each window of three blocks that holds at least half of its sessions.
 
-    A window of a few sessions has the spread of a few sessions, whatever the model.
+    A window cut down to a few sessions has the spread of a few sessions, whatever the model.
     """
     number, accuracy = per_session(rows.block // WINDOW_BLOCKS, right)
     _, first = np.unique(rows.session, return_index=True)
     count = np.bincount(rows.block[first] // WINDOW_BLOCKS - number[0], minlength=number[-1] - number[0] + 1)
-    return accuracy[2 * count[number - number[0]] >= WINDOW_BLOCKS * block]
+    whole: Array = accuracy[2 * count[number - number[0]] >= WINDOW_BLOCKS * block]
+    return whole
 
 
 def _interval(interval: Interval) -> dict[str, Any]:
