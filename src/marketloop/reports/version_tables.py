@@ -293,13 +293,11 @@ def pair_table(evidence: VersionEvidence) -> Table | None:
         ["mean difference", number(pair.get("mean"), 4), interval(bounds, _four)],
         ["z", number(pair.get("z")), f"boundary {number(pair.get('boundary'))}, in variance time"],
         ["alpha", points(pair.get("alpha"), 3), "halved by each promotion for being better within the year"],
-        [
-            "variance gathered by the first look",
-            points(pair.get("variance_share_first_look")),
-            f"after {number(pair.get('first_look'), 0)} sessions; the boundary grows with what came since",
-        ],
-        ["what being better would take", f"a mean difference of {number(pair.get('mean_to_pass'), 4)}", ""],
     ]
+    if pair.get("mean_to_pass") is not None:
+        gathered = f"after {number(pair.get('first_look'), 0)} sessions; the boundary grows with what came since"
+        rows.append(["variance gathered by the first look", points(pair.get("variance_share_first_look")), gathered])
+        rows.append(["what being better would take", f"a mean difference of {number(pair['mean_to_pass'], 4)}", ""])
     return _read_with("against the champion", rows)
 
 
