@@ -36,6 +36,13 @@ def test_init_without_folder_says_what_is_missing(capsys: pytest.CaptureFixture[
     assert 'expected "marketloop init DIR"' in capsys.readouterr().err
 
 
+def test_init_names_an_unknown_calendar_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert 'unknown calendar "XNSE"' in answer(capsys, "init", "mine", "--calendar", "XNSE", code=2)["error"]
+    assert not (tmp_path / "mine").exists()
+
+
 def test_init_refuses_to_overwrite(capsys: pytest.CaptureFixture[str]) -> None:
     answer(capsys, "init", "mine")
     assert "exists already" in answer(capsys, "init", "mine", code=2)["error"]

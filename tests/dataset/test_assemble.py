@@ -71,7 +71,7 @@ def test_warm_up_is_counted_in_the_bars_of_each_ticker(market: SmallMarket) -> N
 
 
 def test_warm_up_longer_than_every_history_is_refused_with_the_remedy(market: SmallMarket) -> None:
-    with pytest.raises(UsageError, match=r"no ticker has more than 60 bars.*--feature-set basic"):
+    with pytest.raises(UsageError, match=r"no ticker has more than 60 bars.*collect a longer history, of 61 bars"):
         market.matrix(warmup=60)
 
 

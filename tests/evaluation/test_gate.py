@@ -261,6 +261,18 @@ def test_old_champion_is_not_refreshed_by_a_worse_one() -> None:
     assert said(verdict) == ("refused", "not_better")
 
 
+def test_refusal_beside_an_old_champion_says_why_it_is_not_refreshed_either() -> None:
+    worse = examine(proven_slot(), PROVEN_OLD, tonight(WEAK, d=pair(-1.3, 58)), POLICY)
+    assert "the challenger is worse: a refresh needs a z above -1.28" in worse.reason
+    short = examine(proven_slot(), PROVEN_OLD, tonight(WEAK, d=pair(0.0, 30)), POLICY)
+    assert "it takes 40 sessions that neither had seen" in short.reason
+
+
+def test_comparison_on_too_few_sessions_says_how_many_it_takes() -> None:
+    verdict = examine(proven_slot(), PROVEN_YOUNG, tonight(WEAK, d=pair(0.0, 15)), POLICY)
+    assert "on 15 sessions neither had seen (too few to compare, it takes 40)" in verdict.reason
+
+
 def test_young_champion_is_not_refreshed() -> None:
     champion = replace(PROVEN_OLD, trained_through=TONIGHT - 62)
     verdict = examine(proven_slot(), champion, tonight(WEAK, d=pair(0.5, 56)), POLICY)
@@ -333,6 +345,26 @@ def test_overlapping_series_is_judged_by_its_long_run_variance() -> None:
     assert (honest.record["overlap"], honest.record["statistic"]) == (20, "gain")
     assert honest.record["mean_gain_interval"][0] < honest.record["mean_gain"]
     assert "mean gain" in honest.record["to_pass"]
+
+
+def test_overlapping_series_moved_to_the_mean_that_would_pass_passes() -> None:
+    x = overlapping(0.02, 600)
+    verdict = examine(Slot(), None, Evidence(TONIGHT, x, overlap=20, statistic="gain"), POLICY)
+    bar = verdict.record["year"]["z_star"]
+    needed = float(verdict.record["to_pass"].split()[4])
+    assert z_of(x.value - x.value.mean() + needed, 20) == pytest.approx(bar, abs=0.01)
+
+
+def test_overlapping_comparison_moved_to_the_mean_that_would_pass_passes() -> None:
+    d = overlapping(0.05, 400)
+    evidence = Evidence(TONIGHT, overlapping(0.1, 600), d=d, overlap=20)
+    record = examine(proven_slot(), PROVEN_YOUNG, evidence, POLICY).record["pair"]
+    assert z_of(d.value - d.value.mean() + record["mean_to_pass"], 20) == pytest.approx(record["boundary"], abs=1e-6)
+
+
+def test_skill_that_was_proven_earlier_asks_for_nothing_more() -> None:
+    record = examine(proven_slot(), PROVEN_YOUNG, tonight(WEAK, d=pair(0.0)), POLICY).record
+    assert (record["skill_proven"], record["to_pass"]) == (True, "passed")
 
 
 def test_overlapping_series_waits_for_twenty_five_spans_of_its_overlap() -> None:

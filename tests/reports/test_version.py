@@ -17,6 +17,7 @@ from marketloop.evaluation.rank_ic import SessionSeries
 from marketloop.evaluation.timeline import Regimes, Timeline, Window
 from marketloop.reports.evidence import Nominee, VersionEvidence, figure, interval, points
 from marketloop.reports.version import version_report
+from marketloop.reports.version_tables import figures_table
 
 CLASSES = ("SELL", "HOLD", "BUY")
 HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)>"
@@ -223,6 +224,45 @@ def test_report_of_a_regressor_speaks_of_errors_in_percent_and_of_coverage() -> 
     assert "reliability" not in page.names
     assert "stability-ic" in page.names
     assert "accuracy" not in page.text.split("What it leans on")[0].split("Figures beside no skill")[1]
+
+
+def row_of(evidence: VersionEvidence, name: str) -> list[str]:
+    table = figures_table(evidence)
+    assert table is not None
+    return next([cell.text for cell in row] for row in table.rows if row[0].text == name)
+
+
+def test_rank_ic_whose_interval_includes_zero_is_not_called_better() -> None:
+    assert row_of(classifier(), "rank IC")[-1] == "not told from 0"
+    assert row_of(classifier(), "z")[-1] == "not shown to be better"
+    card = {**classifier().scorecard, "rank_ic": {"mean": 0.03, "interval": [0.01, 0.05]}}
+    shown = classifier(scorecard=card, record={"skill_proven": True})
+    assert row_of(shown, "rank IC")[-1] == "better"
+    assert row_of(shown, "z")[-1] == "shown to be better"
+
+
+def test_area_below_that_of_a_coin_is_worse_also_where_drifting_shares_have_even_less() -> None:
+    evidence = classifier(metrics={"roc_auc": 0.476}, baseline={"roc_auc": 0.453})
+    assert row_of(evidence, "ROC-AUC")[-1] == "worse"
+
+
+def test_report_of_a_classifier_says_that_a_better_figure_is_no_skill_in_direction() -> None:
+    assert "no sign of skill in direction" in read(classifier()).text
+    assert "no sign of skill in direction" not in read(regressor()).text
+
+
+def test_sessions_with_too_few_tickers_are_counted_where_the_test_is_read() -> None:
+    assert "do not count" not in read(classifier()).text
+    record = {**classifier().record, "sessions_dropped": 1427}
+    assert "1,427 more had fewer than 10 tickers in common and do not count" in read(classifier(record=record)).text
+
+
+def test_comparison_with_the_champion_shows_its_variance_and_what_it_would_take() -> None:
+    pair = {"n": 58, "mean": 0.002, "interval": [-0.01, 0.014], "z": 0.4, "boundary": 3.11, "alpha": 0.0125}
+    pair |= {"variance_share_first_look": 0.31, "first_look": 40, "mean_to_pass": 0.0152}
+    text = read(classifier(record={**classifier().record, "pair": pair})).text
+    for words in ("31.0 %", "after 40 sessions", "a mean difference of 0.0152"):
+        assert words in text, words
 
 
 def test_report_of_a_regime_shows_probabilities_what_came_and_persistence() -> None:

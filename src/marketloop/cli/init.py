@@ -41,6 +41,8 @@ def command(
     }
     given = {key: value for key, value in given.items() if value is not None}
     load_settings(None, environ={}, flags=given)  # wrong values are named before anything is written
+    if calendar is not None:
+        call.room("data.calendar").load_timezone(calendar)
     project = create_project(root, settings=given)
 
     def show(screen: Screen) -> None:

@@ -77,7 +77,7 @@ def assemble(
     if filled.is_empty():
         raise UsageError(
             f"no ticker has more than {warmup} bars, which is the longest look-back of the feature set: "
-            "collect a longer history or choose a smaller set (--feature-set basic)"
+            f"collect a longer history, of {warmup + 1} bars and those to learn from"
         )
     names = tuple(c for c in filled.columns if c not in BAR_KEYS)
     session = sessions.numbers(filled["date"].to_numpy()).astype(np.int32)

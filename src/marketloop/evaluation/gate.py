@@ -136,7 +136,7 @@ def _against_proven(
 ) -> _Word:
     age = champion.age(evidence.session)
     served = f"version {champion.version}"
-    figures = f"z {shown(pair.z)}, needs {shown(pair.boundary)}"
+    figures = _compared(pair, policy)
     if slot.proven and pair.better:
         return _Word("promoted", "superior", f"better than {served} on {pair.n} sessions neither had seen ({figures})")
     # Too short a series for a z, or two models that say the same, is no sign of being worse.
@@ -149,8 +149,25 @@ def _against_proven(
         text = f'{served} cannot be asked any more, so nothing can be compared with it (--force --reason "..." can)'
     if not slot.proven:
         return _Word("refused", "no_skill", f"the slot's skill is not proven ({skill.detail}); {text}")
+    return _Word("refused", "not_better", f"{text}; {_no_refresh(age, policy, not_worse=not_worse)}")
+
+
+def _compared(pair: Pair, policy: GatePolicy) -> str:
+    """Return the figures of a comparison, or why there are none yet."""
+    least = max(policy.min_pair_sessions, pair.first_look)
+    if pair.n < least:
+        return f"too few to compare, it takes {least}"
+    return f"z {shown(pair.z)}, needs {shown(pair.boundary)}" if math.isfinite(pair.boundary) else "both say the same"
+
+
+def _no_refresh(age: int, policy: GatePolicy, *, not_worse: bool) -> str:
+    """Say why a proven champion is not refreshed either."""
     due = f"a refresh is due from {policy.refresh_age} sessions, it is {age} old"
-    return _Word("refused", "not_better", f"{text}; {due}")
+    if age < policy.refresh_age:
+        return due
+    if not not_worse:
+        return f"{due}, but the challenger is worse: a refresh needs a z above {policy.z_refresh:g}"
+    return f"{due}, but it takes {policy.min_pair_sessions} sessions that neither had seen"
 
 
 def _none(value: float) -> float | None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, special
 
-__all__ = ["LEAST_TERMS", "Interval", "ewc_interval", "least_terms", "sequential_z", "z_of"]
+__all__ = ["LEAST_TERMS", "Interval", "ewc_interval", "least_terms", "mean_for_z", "sequential_z", "z_of"]
 
 LEAST_TERMS = 40
 LEAST_FOR_EWC = 60
@@ -65,7 +65,7 @@ def ewc_interval(x: Array, *, horizon: int = 1, level: float = 0.95) -> Interval
     if n < least_terms(horizon):
         unknown = math.nan
         return Interval(mean, unknown, unknown, unknown, unknown, unknown, n)
-    nu = max(4, min(math.floor(0.41 * n ** (2 / 3)), n // (3 * horizon)))
+    nu = _degrees(n, horizon)
     # The discrete cosine transform of type 2 is twice the sum of d_t cos(pi j (t - 1/2) / n).
     projections = fft.dct(x - mean, type=2)[1 : nu + 1] / math.sqrt(2 * n)
     error = math.sqrt(float(np.mean(projections**2)) / n)
@@ -75,6 +75,11 @@ def ewc_interval(x: Array, *, horizon: int = 1, level: float = 0.95) -> Interval
     t = mean / error
     lower = mean - float(special.stdtrit(nu, 0.95)) * error
     return Interval(mean, mean - half, mean + half, lower, t, float(special.stdtr(nu, -t)), n)
+
+
+def _degrees(n: int, horizon: int) -> int:
+    usual: int = math.floor(0.41 * n ** (2 / 3))
+    return max(4, min(usual, n // (3 * horizon)))
 
 
 def least_terms(horizon: int) -> int:
@@ -108,3 +113,19 @@ def z_of(x: Array, overlap: int = 1) -> float:
         return sequential_z(x)
     p = ewc_interval(x, horizon=overlap).p
     return -float(special.ndtri(min(max(p, SMALLEST_P), 1 - SMALLEST_P))) if math.isfinite(p) else math.nan
+
+
+def mean_for_z(x: Array, z: float, *, n: int, overlap: int = 1) -> float:
+    """Return the mean at which `n` values, spread as those of `x` are, would have `z_of` of `z`; NaN where not known.
+
+    Of a series that overlaps it is the Student quantile that belongs to `z` that the mean must be errors above zero,
+    which is more than `z`: with 12 cosines 2.74 for a z of 2.37.
+    """
+    x = np.asarray(x, dtype=np.float64)
+    if overlap == 1:
+        return z * math.sqrt(float(np.mean(x * x)) / n) if len(x) and x.any() else math.nan
+    found = ewc_interval(x, horizon=overlap)
+    if not found.t:
+        return math.nan
+    error = abs(found.mean / found.t) * math.sqrt(found.n / n)
+    return float(special.stdtrit(_degrees(n, overlap), special.ndtr(z))) * error

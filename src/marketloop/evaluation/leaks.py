@@ -18,6 +18,7 @@ from marketloop.core.catalog import Learner, Recipe
 from marketloop.core.errors import UsageError
 from marketloop.core.past import Past
 from marketloop.core.values import Matrix
+from marketloop.evaluation.nomination import named, shaped_output
 
 __all__ = ["Duplicate", "Suspicion", "check_duplicates", "check_learner", "check_pipeline"]
 
@@ -192,14 +193,18 @@ class _Case:
         return cls(recipe, params, seed, whole, whole.take(slice(0, max(end, 1))), whole.take(slice(known, None)))
 
     def fitted(self, rows: Matrix) -> Learner:
-        return self.recipe.build(self.params, self.seed, 1).fit(rows)
+        with named(self.recipe.name):
+            return self.recipe.build(self.params, self.seed, 1).fit(rows)
 
     def ask(self, learner: Learner, rows: Matrix) -> Array:
-        return np.asarray(learner.predict(_detached(rows)), dtype=np.float64)
+        with named(self.recipe.name):
+            said = np.asarray(learner.predict(_detached(rows)), dtype=np.float64)
+        return shaped_output(self.recipe.name, said, rows)
 
     def compared(self, what: str, base: Array, other: Array, detail: str) -> Iterator[Suspicion]:
         """Yield a suspicion if `other` differs from the first answers of `base`."""
-        spread = float(np.nanstd(base)) or 1.0
+        known = base[np.isfinite(base)]
+        spread = (float(known.std()) if len(known) else 0.0) or 1.0
         moved = _gap(other, base[: len(other)]).reshape(len(other), -1).max(axis=1, initial=0.0) / spread
         if moved.max(initial=0.0) > SAME:
             at = int(np.argmax(moved))

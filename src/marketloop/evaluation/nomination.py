@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marketloop.core.catalog import Family, Learner, Recipe
-from marketloop.core.errors import FailedError
+from marketloop.core.errors import FailedError, MarketLoopError
 from marketloop.core.values import Matrix
 from marketloop.dataset import feature_names_kept
 from marketloop.evaluation.rank_ic import SMALL_UNIVERSE, spearman_rows
@@ -26,9 +27,11 @@ __all__ = [
     "comparison",
     "finite_output",
     "missing_folds",
+    "named",
     "nominate",
     "score_fold",
     "settled_folds",
+    "shaped_output",
 ]
 
 LEAST_SESSIONS = 125
@@ -149,8 +152,9 @@ def score_fold(
     train = matrix.take(known_before(matrix, start))
     test = matrix.take((matrix.session >= start) & (matrix.session < start + span.length))
     kept = feature_names_kept(train)
-    learner = contender.build(seed, threads).fit(train.select(kept))
-    output = finite_output(contender, learner.predict(test.select(kept)))
+    with named(contender.key):
+        learner = contender.build(seed, threads).fit(train.select(kept))
+        output = finite_output(contender, learner.predict(test.select(kept)), test)
     values = (
         _log_probability(output, test)
         if family.statistic == "log_loss"
@@ -160,10 +164,33 @@ def score_fold(
     return FoldRecord(span.number, contender.key, known_on, float(values.sum()), len(values))
 
 
-def finite_output(contender: Contender, output: Array) -> Array:
-    """Return `output`, or raise `FailedError` naming the recipe when any of it is NaN or infinite."""
-    if not np.isfinite(output).all():
+@contextmanager
+def named(recipe: str) -> Iterator[None]:
+    """Name the recipe in whatever its own code raises."""
+    try:
+        yield
+    except MarketLoopError:
+        raise
+    except Exception as error:
+        text = f"the recipe {recipe} failed: {type(error).__name__}: {error}; mend or disable the recipe"
+        raise FailedError(text) from error
+
+
+def finite_output(contender: Contender, output: Array, rows: Matrix) -> Array:
+    """Return what was predicted of `rows`, or raise `FailedError` naming the recipe when it is no such prediction."""
+    if not np.isfinite(shaped_output(contender.key, output, rows)).all():
         raise FailedError(f"the recipe {contender.key} predicted NaN or infinity: mend or disable the recipe")
+    return output
+
+
+def shaped_output(recipe: str, output: Array, rows: Matrix) -> Array:
+    """Return `output`, or raise `FailedError` when it is not one value, or one share of each class, per row."""
+    expected = (len(rows), len(rows.classes)) if rows.classes else (len(rows),)
+    if np.shape(output) != expected:
+        raise FailedError(
+            f"the recipe {recipe} predicted an array of shape {np.shape(output)} for {len(rows)} rows: expected "
+            f"{expected}; mend or disable the recipe"
+        )
     return output
 
 

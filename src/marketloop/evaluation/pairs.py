@@ -10,7 +10,7 @@ import numpy as np
 
 from marketloop.evaluation.boundary import robbins_siegmund
 from marketloop.evaluation.facts import GatePolicy
-from marketloop.evaluation.intervals import LEAST_TERMS, Interval, ewc_interval, least_terms, z_of
+from marketloop.evaluation.intervals import LEAST_TERMS, Interval, ewc_interval, least_terms, mean_for_z, z_of
 from marketloop.evaluation.rank_ic import SessionSeries
 
 __all__ = ["Pair", "pair_of"]
@@ -91,5 +91,5 @@ def pair_of(d: SessionSeries | None, policy: GatePolicy, *, reign: int, overlap:
     if n >= max(policy.min_pair_sessions, first) and gathered[-1] > 0:
         share = float(gathered[first - 1] / gathered[-1])
         z, boundary = z_of(value, overlap), robbins_siegmund(alpha, 1 / max(share, 1e-12))
-        needed = boundary * interval.mean / z if z != 0 else boundary * math.sqrt(float(gathered[-1])) / n
+        needed = mean_for_z(value, boundary, n=n, overlap=overlap)
     return Pair(n, interval, z, boundary, alpha, reign, first, share, needed)

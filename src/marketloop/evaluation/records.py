@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from marketloop.core.catalog import Check
 from marketloop.evaluation.facts import Evidence, Slot, Year
-from marketloop.evaluation.intervals import Interval, ewc_interval
+from marketloop.evaluation.intervals import ewc_interval, mean_for_z
 
 __all__ = ["record_of", "shown"]
 
@@ -44,7 +42,7 @@ def record_of(slot: Slot, evidence: Evidence, skill: Check) -> dict[str, Any]:
         "reign": slot.reign,
         "skill_proven": slot.proven,
         "skill_text": skill.detail,
-        "to_pass": _to_pass(skill, evidence, year, interval),
+        "to_pass": "passed" if skill.passed or slot.proven else _to_pass(evidence, year),
         "continuity": evidence.continuity,
     }
 
@@ -54,23 +52,12 @@ def shown(value: float | None) -> str:
     return "not known" if value is None or not math.isfinite(value) else f"{value:.2f}"
 
 
-def _to_pass(skill: Check, evidence: Evidence, year: Year | None, interval: Interval) -> str:
-    if skill.passed:
-        return "passed"
+def _to_pass(evidence: Evidence, year: Year | None) -> str:
     if year is None:
         return "no failed hard check; then the first look opens the year"
     n = max(len(evidence.x), year.n0)
-    typical = _typical(evidence, interval)
-    if not math.isfinite(typical) or typical == 0:
+    needed = mean_for_z(evidence.x.value, year.z_star, n=n, overlap=evidence.overlap)
+    if not math.isfinite(needed):
         return f"at least {year.n0} sessions of out-of-sample scores that differ from each other"
     what = "a mean ic1" if evidence.statistic == "ic1" else "a mean gain"
-    return f"{what} of {year.z_star * typical / math.sqrt(n):.4f} over {n} sessions"
-
-
-def _typical(evidence: Evidence, interval: Interval) -> float:
-    """Return the size of one term: its root mean square, or what the long-run variance makes of overlapping ones."""
-    if len(evidence.x) == 0:
-        return math.nan
-    if evidence.overlap == 1:
-        return float(np.sqrt(np.mean(evidence.x.value**2)))
-    return abs(interval.mean / interval.t) * math.sqrt(interval.n) if interval.t else math.nan
+    return f"{what} of {needed:.4f} over {n} sessions"

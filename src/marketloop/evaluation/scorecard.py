@@ -236,7 +236,7 @@ def _class_part(rows: Matured, spec: StreamSpec) -> _Classes:
         return _Classes()
     truth = rows.label.astype(np.intp)
     right = (rows.probabilities.argmax(axis=1) == truth).astype(np.float64)
-    _, windows = per_session(rows.block // WINDOW_BLOCKS, right)
+    windows = _whole_windows(rows, right, spec.block)
     edge = None
     if spec.family.statistic == "log_loss":
         _, lead = per_session(rows.session, right - (rows.baseline.argmax(axis=1) == truth))
@@ -248,6 +248,18 @@ def _class_part(rows: Matured, spec: StreamSpec) -> _Classes:
         float(windows.std(ddof=1)) if len(windows) > 2 else None,
         edge,
     )
+
+
+def _whole_windows(rows: Matured, right: Array, block: int) -> Array:
+    """Return the accuracy of each window of three blocks that holds at least half of its sessions.
+
+    A window cut down to a few sessions has the spread of a few sessions, whatever the model.
+    """
+    number, accuracy = per_session(rows.block // WINDOW_BLOCKS, right)
+    _, first = np.unique(rows.session, return_index=True)
+    count = np.bincount(rows.block[first] // WINDOW_BLOCKS - number[0], minlength=number[-1] - number[0] + 1)
+    whole: Array = accuracy[2 * count[number - number[0]] >= WINDOW_BLOCKS * block]
+    return whole
 
 
 def _interval(interval: Interval) -> dict[str, Any]:

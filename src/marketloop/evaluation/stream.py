@@ -31,6 +31,7 @@ from marketloop.evaluation.nomination import (
     Span,
     finite_output,
     missing_folds,
+    named,
     nominate,
     score_fold,
 )
@@ -285,7 +286,8 @@ def _ranked(matrix: Matrix, spec: StreamSpec) -> Matrix:
 def _fit(matrix: Matrix, spec: StreamSpec, contender: Contender, start: int) -> Fitted:
     train = matrix.take(known_before(matrix, start))
     kept = feature_names_kept(train)
-    learner = contender.build(spec.seed, spec.threads).fit(train.select(kept))
+    with named(contender.key):
+        learner = contender.build(spec.seed, spec.threads).fit(train.select(kept))
     prior = _prior(train, len(spec.family.classes))
     block = Block(
         number=start // spec.block,
@@ -387,7 +389,9 @@ def scale_of(fitted: Fitted, train: Matrix, spec: StreamSpec) -> tuple[float, fl
 def _score(
     fitted: Fitted, rows: Matrix, scale: tuple[float, float] | None, spec: StreamSpec, baseline: Array | None
 ) -> pl.DataFrame:
-    output = finite_output(fitted.contender, fitted.learner.predict(rows.select(fitted.block.features)))
+    with named(fitted.contender.key):
+        said = fitted.learner.predict(rows.select(fitted.block.features))
+    output = finite_output(fitted.contender, said, rows)
     score = spec.family.score(output)
     tilt = np.full(len(rows), np.nan)
     if scale is not None and scale[1] > 0:

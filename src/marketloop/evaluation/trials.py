@@ -151,7 +151,7 @@ class _Fold:
         if len(self.train) == 0 or len(self.test) == 0:
             raise FailedError("the fold holds no labelled rows")
         learner = self._fit(contender.build(spec.seed, spec.threads), shares)
-        return finite_output(contender, learner.predict(self.test))
+        return finite_output(contender, learner.predict(self.test), self.test)
 
     def _fit(self, learner: Learner, shares: bool) -> Learner:
         if not (shares and isinstance(learner, Preparing)):

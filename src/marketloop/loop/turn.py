@@ -42,7 +42,8 @@ def guarded_turn(
     try:
         return _turn(house, family, request, flight, tell, asked)
     except MarketLoopError as error:
-        log.error("family failed", family=family, cycle=flight.id, error=str(error))
+        why = {} if error.__cause__ is None else {"traceback": traceback.format_exc()}
+        log.error("family failed", family=family, cycle=flight.id, error=str(error), **why)
         return record_failure(house, family, flight, str(error))
     except Exception as error:  # noqa: BLE001 -- the outermost edge of a cycle: recorded, never lost
         log.error("family failed", family=family, cycle=flight.id, traceback=traceback.format_exc())

@@ -207,7 +207,7 @@ def _instead(decision: Decision, to_pass: str) -> str:
         case "no_skill":
             return f"keep what serves; skill would take {to_pass}"
         case "not_better":
-            return "keep what serves: this version is not shown to be better, and what serves is not old"
+            return "keep what serves: this version is not shown to be better, and no refresh was due (see the reason)"
         case "floor":
             return "keep what serves: a floor that the project set itself was not reached"
         case "error":

@@ -15,6 +15,11 @@ SEEN = (
 )
 HOLDOUT = "The oldest 80 % of the sessions, the next 10 % and the newest 10 %, purged at both edges."
 NO_PATH = "There is no chart of the decision: too few sessions are known for a z, so nothing can be decided by it."
+DECIDE_NOTHING = (
+    "None of these figures decides. A classifier that foresees how far prices move, and not which way, has a better "
+    "log loss, Brier score, ROC-AUC and MCC than the shares of the classes; whoever names rarer classes at random has "
+    "a better precision and F1. Better figures here are no sign of skill in direction: z beyond its boundary is."
+)
 UNLUCKY = (
     "Whoever tries many settings finds a good one by luck. These figures say how much of it that may be; both are "
     "noisy, are recorded, and decide nothing."
@@ -68,8 +73,11 @@ def _skill(evidence: VersionEvidence) -> tuple[Block, ...]:
 
 
 def _figures(evidence: VersionEvidence) -> tuple[Block, ...]:
+    table = tables.figures_table(evidence)
+    note = Text(DECIDE_NOTHING, "note") if table is not None and evidence.classes and evidence.by_order else None
     return tables.present(
-        tables.figures_table(evidence),
+        note,
+        table,
         tables.classes_table(evidence),
         tables.confusion_table(evidence),
         figures.reliability_figure(evidence),

@@ -125,7 +125,8 @@ def rolling_figure(evidence: VersionEvidence) -> Figure | None:
         f"Rolling {what}",
         [band, _line(days, rolling.mean, f"mean of {length} sessions", "--c1", width=2)],
         {"yaxis": {"zeroline": True, "tickformat": ".3f"}},
-        f"Mean of the {length} sessions up to each date. Where the band includes 0, those sessions alone show nothing. "
+        f"Mean of the {length} sessions up to each date. Where the band includes 0, those sessions alone show nothing; "
+        "that it leaves 0 out somewhere shows nothing either, because chance does so too where there are many dates. "
         "The interval allows for the overlap of the outcomes (equal-weighted cosines).",
         320,
     )
@@ -195,7 +196,8 @@ def _window_bars(name: str, title: str, days: list[str], values: Array, *, form:
     bars: Trace = {"type": "bar", "x": days, "y": values, "marker": {"color": colours}, "text": list(texts)}
     bars |= {"hovertemplate": "%{text}<extra></extra>", "textposition": "none"}
     note = (
-        "One bar for every three blocks of sessions, dated by its first session; below 0 in orange. A model that works "
+        "One bar for every three blocks of sessions, dated by its first session; below 0 in orange. The first and the "
+        "last may hold fewer sessions and jump further. A model that works "
         "is above 0 in most windows; bars that jump mean that the average hides luck."
     )
     layout = {"yaxis": {"tickformat": form, "zeroline": True}, "bargap": 0.25, "showlegend": False}

@@ -38,6 +38,8 @@ FORCED = (
 )
 GRADES = {"calibration": "calibration score", "stability": "spread of the windows", "overfit": "lost on unseen rows"}
 PARTS = {"seen": "learned from", "unseen": "not seen before"}
+ORDER = frozenset({"rank_ic", "rank_ic_raw", "icir"})
+"""Figures with 0 for no skill: their interval says whether they can be told from it."""
 NO_SKILL = {"rank_ic": 0.0, "rank_ic_raw": 0.0, "icir": 0.0, "z": 0.0}
 SHARES = frozenset({"deflated_sharpe", "probabilistic_sharpe", "pbo"})
 TRIALS: Mapping[str, str] = {
@@ -137,12 +139,14 @@ def skill_table(evidence: VersionEvidence) -> Table | None:
         return None
     mean = "mean ic1" if evidence.by_order else "mean gain in log loss, nats"
     bounds = record.get("mean_ic1_interval") or record.get("mean_gain_interval")
+    dropped = record.get("sessions_dropped") or 0
+    left_out = f"; {dropped:,} more had fewer than 10 tickers in common and do not count" if dropped else ""
     rows = [
         ["z", "not known" if skill.get("z") is None else number(skill["z"]), str(record.get("z_by", ""))],
         ["boundary z*", number(year.get("z_star")), "fixed when the year of looks was opened"],
         ["alpha of the year", points(year.get("alpha"), 2), "chance of a false claim that the year may cost"],
-        ["sessions seen", f"{skill.get('terms', 0):,}", f"needs at least {number(year.get('n0'), 0)}"],
-        [mean, number(skill.get("mean_ic1"), 4), interval(bounds, _four)],
+        ["sessions seen", f"{skill.get('terms', 0):,}", f"needs at least {number(year.get('n0'), 0)}{left_out}"],
+        [mean, number(skill.get("mean_ic1"), 4), f"{interval(bounds, _four)}; {_decides(evidence)}"],
     ]
     for name, title in (("rank_ic", "rank IC"), ("rank_ic_raw", "rank IC, raw returns")):
         ic = card.get(name) or {}
@@ -153,13 +157,24 @@ def skill_table(evidence: VersionEvidence) -> Table | None:
                 rows.append(["ICIR", number(ic["icir"], 3), "mean over standard deviation, per session"])
     hit, lead = card.get("direction_hit_rate") or {}, card.get("lead_on_last_known_label") or {}
     if hit.get("mean") is not None:
-        rows.append(["direction hit rate", points(hit["mean"]), interval(hit.get("interval"), points)])
+        meaning = "of the larger moves, those that had the sign of the score"
+        rows.append(["direction hit rate", points(hit["mean"]), f"{interval(hit.get('interval'), points)}; {meaning}"])
     if lead.get("mean") is not None:
         text = interval(lead.get("interval"), points)
         lost = f"{number(100 * lead['mean'], 1)} points"
         rows.append(["accuracy less that of the last known label", lost, text])
-    rows.append(["what it would take", "", _sentence(str(record.get("to_pass") or "-"))])
+    rows.append(["what the skill test would take", "", _sentence(str(record.get("to_pass") or "-"))])
     return _read_with("skill", rows)
+
+
+def _decides(evidence: VersionEvidence) -> str:
+    """Say what a term of the series is that decides."""
+    if not evidence.by_order:
+        return "log probability given to what happened, less that of no skill"
+    return (
+        f"rank correlation of the scores of the last {evidence.horizon} sessions, averaged, with the neutralised "
+        "return of the next session alone"
+    )
 
 
 def figures_table(evidence: VersionEvidence) -> Table | None:
@@ -170,7 +185,7 @@ def figures_table(evidence: VersionEvidence) -> Table | None:
     for name in _ordered(evidence.metrics):
         value, usual = evidence.metrics[name], {**NO_SKILL, **evidence.baseline}.get(name)
         pair = [figure(name, side, evidence.unit) for side in (value, usual)]
-        lead = "equal" if pair[0] == pair[1] else _lead(value, usual, low=measure(name).low)
+        lead = "equal" if pair[0] == pair[1] else _lead(evidence, name, value, usual)
         rows.append([measure(name, evidence.unit).label, *pair, lead])
     return Table.of(("figure", "stream", "no skill", "stream is"), rows)
 
@@ -188,10 +203,20 @@ def _ordered(figures: Mapping[str, Any]) -> list[str]:
     return [*known, *(name for name in figures if name not in MEASURES)]
 
 
-def _lead(value: Any, usual: Any, *, low: bool) -> str:
+def _lead(evidence: VersionEvidence, name: str, value: Any, usual: Any) -> str:
+    """Say which side is better; of what has an interval or a bar, only where these tell it from no skill."""
     if not isinstance(value, int | float) or not isinstance(usual, int | float):
         return ""
-    return "better" if (value < usual) == low else "worse"
+    if name == "z":
+        return "shown to be better" if evidence.record.get("skill_proven") else "not shown to be better"
+    if name in ORDER:
+        found = evidence.scorecard.get("rank_ic_raw" if name == "rank_ic_raw" else "rank_ic") or {}
+        bounds = found.get("interval")
+        if not bounds or bounds[0] <= 0 <= bounds[1]:
+            return "not told from 0"
+    if name == "roc_auc":  # shares that drift may have less than a coin, which is no skill either
+        usual = max(usual, 0.5)
+    return "better" if (value < usual) == measure(name).low else "worse"
 
 
 def classes_table(evidence: VersionEvidence) -> Table | None:
@@ -269,6 +294,10 @@ def pair_table(evidence: VersionEvidence) -> Table | None:
         ["z", number(pair.get("z")), f"boundary {number(pair.get('boundary'))}, in variance time"],
         ["alpha", points(pair.get("alpha"), 3), "halved by each promotion for being better within the year"],
     ]
+    if pair.get("mean_to_pass") is not None:
+        gathered = f"after {number(pair.get('first_look'), 0)} sessions; the boundary grows with what came since"
+        rows.append(["variance gathered by the first look", points(pair.get("variance_share_first_look")), gathered])
+        rows.append(["what being better would take", f"a mean difference of {number(pair['mean_to_pass'], 4)}", ""])
     return _read_with("against the champion", rows)
 
 
