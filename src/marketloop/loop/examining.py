@@ -14,6 +14,7 @@ from marketloop.core.errors import MarketLoopError, UsageError
 from marketloop.core.values import Matrix
 from marketloop.dataset import with_ranks
 from marketloop.evaluation.conformal import conformal
+from marketloop.evaluation.continuity import continuity
 from marketloop.evaluation.gate import ChampionFacts, Evidence, Verdict, examine
 from marketloop.evaluation.importance import importance_of
 from marketloop.evaluation.matured import matured
@@ -27,7 +28,7 @@ from marketloop.evaluation.trials import stream_returns
 from marketloop.labels import RETURN
 from marketloop.loop.checks import hard_checks
 from marketloop.loop.house import House, enabled_families
-from marketloop.loop.pairing import against_champion, continuity, training_scale
+from marketloop.loop.pairing import against_champion, training_scale
 from marketloop.loop.policy import gate_policy
 from marketloop.loop.preparing import Prepared
 from marketloop.loop.streams import append_stream, gate_slot, keep_look, open_stored, since
@@ -169,7 +170,7 @@ def examine_candidate(house: House, made: Made, *, leak: Check, tell: Telling) -
         session=session,
         x=card.x,
         hard=hard,
-        continuity=continuity(prepared, spec, stream, made.fitted),
+        continuity=continuity(made.fitted, stream.scores, prepared.matrix, prepared.panel, spec=spec, session=session),
         d=_difference(house, made, champion, card, returned=returned),
         overlap=card.overlap,
         statistic="ic1" if card.statistic == "rank_ic" else "gain",
