@@ -72,4 +72,29 @@ def test_gated_replay_decides_what_real_nights_decided(lived: Lived) -> None:
         for name in ("session", "n", "z", "year"):
             assert event.record[name] == pytest.approx(word.record[name], rel=1e-9), name
         if "pair" in word.record:
-            assert event.record["pair"]["z"] == pytest.approx(word.record["pair"]["z"], rel=1e-6)
+            mine, theirs = event.record["pair"], word.record["pair"]
+            assert mine["n"] == theirs["n"]
+            assert mine["z"] is theirs["z"] is None or mine["z"] == pytest.approx(theirs["z"], rel=1e-6)
+
+
+def test_replay_of_a_longer_history_changes_no_earlier_night(lived: Lived) -> None:
+    every = f"every:{STEP}"
+    policies = (every, "monthly")
+    whole = replay_family(lived.house, FAMILY, ReplayRequest(policies, start=START))
+    part = replay_family(lived.house, FAMILY, ReplayRequest(policies, start=DATES[2]))
+    assert whole.replayed[0].course.events[: len(DATES)] == lived.replayed.replayed[0].course.events
+    assert part.nights == whole.nights[2 * STEP :]
+
+
+def test_ungated_replay_serves_what_was_trained_last(lived: Lived) -> None:
+    (one,) = replay_family(lived.house, FAMILY, ReplayRequest((f"every:{STEP}",), gated=False, start=START)).replayed
+    assert one.course.trained == [SESSIONS.first + STEP * night for night in range(NIGHTS)]
+    assert one.with_signals == 1
+
+
+def test_drift_policy_scans_every_close_after_its_training(lived: Lived) -> None:
+    found = replay_family(lived.house, FAMILY, ReplayRequest(("drift",), start=DATES[5]))
+    for one in found.replayed:
+        assert one.course.trained[0] == found.nights[0]
+    trained = sum(len(one.course.trained) for one in found.replayed)
+    assert found.scans == 2 * len(found.nights) - trained + sum(len(one.course.trained) - 1 for one in found.replayed)

@@ -13,7 +13,7 @@ from marketloop.data.calendar import load_closes
 from marketloop.evaluation.replay import Course, Due
 from marketloop.loop.schedules import Schedule
 
-__all__ = ["NAMES", "Rule", "rule_named"]
+__all__ = ["NAMES", "Rule", "check_name", "rule_named"]
 
 NAMES: Final = ("never", "monthly", "weekly", "nightly", "drift")
 LINES: Final[Mapping[str, str]] = {"monthly": "0 2 1 * *", "weekly": "0 3 * * sun", "quarterly": "0 2 1 1,4,7,10 *"}
@@ -21,6 +21,7 @@ LINES: Final[Mapping[str, str]] = {"monthly": "0 2 1 * *", "weekly": "0 3 * * su
 EVERY: Final = "every:"
 CRON: Final = "cron:"
 LONGEST: Final = dt.timedelta(days=30)
+SOME_TIME: Final = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,19 @@ class Rule:
         return asks
 
 
+def check_name(name: str) -> None:
+    """Raise `UsageError` where `name` is no policy, before anything is computed for it."""
+    if name.startswith(EVERY):
+        _step(name)
+    elif name.startswith(CRON):
+        try:
+            Schedule(name, (), name.removeprefix(CRON).strip(), "UTC").next_slot(SOME_TIME)
+        except UsageError as error:
+            raise UsageError(f'--policy "{name}": {error}') from error
+    elif name not in {*NAMES, *LINES}:
+        raise unknown_name("retraining policy", name, (*NAMES, "quarterly", "every:21", "cron:0 2 * * tue"))
+
+
 def rule_named(name: str, nights: Sequence[int], sessions: Sessions, *, zone: str) -> Rule:
     """Return the rule called `name` for the closes of `nights`.
 
@@ -55,6 +69,7 @@ def rule_named(name: str, nights: Sequence[int], sessions: Sessions, *, zone: st
     UsageError
         The name is unknown, or what follows its colon cannot be read.
     """
+    check_name(name)
     if name in {"never", "drift"}:
         return Rule(name, None if name == "drift" else frozenset())
     if name == "nightly":
@@ -62,13 +77,8 @@ def rule_named(name: str, nights: Sequence[int], sessions: Sessions, *, zone: st
     if name.startswith(EVERY):
         step = _step(name)
         return Rule(name, frozenset(night for night in nights if night % step == 0))
-    if name.startswith(CRON) or name in LINES:
-        line = LINES.get(name, name.removeprefix(CRON).strip())
-        try:
-            return Rule(name, _closes_before(Schedule(name, (), line, zone), nights, sessions))
-        except UsageError as error:
-            raise UsageError(f'--policy "{name}": {error}') from error
-    raise unknown_name("retraining policy", name, (*NAMES, "quarterly", "every:21", "cron:0 2 * * tue"))
+    line = LINES.get(name, name.removeprefix(CRON).strip())
+    return Rule(name, _closes_before(Schedule(name, (), line, zone), nights, sessions))
 
 
 def _step(name: str) -> int:

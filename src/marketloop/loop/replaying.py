@@ -30,7 +30,7 @@ from marketloop.loop.house import House, enabled_families
 from marketloop.loop.policy import gate_policy
 from marketloop.loop.preparing import Choices, Prepared, choose, prepare
 from marketloop.loop.replay_drift import DriftRule
-from marketloop.loop.replay_rules import NAMES, Rule, rule_named
+from marketloop.loop.replay_rules import NAMES, Rule, check_name, rule_named
 from marketloop.loop.schedules import project_zone
 from marketloop.loop.training import check_enough
 from marketloop.loop.tuned import with_tuned
@@ -71,6 +71,8 @@ class ReplayRequest:
     def __post_init__(self) -> None:
         if not self.policies:
             raise UsageError(f"no retraining policy was named: expected some of {', '.join(NAMES)}")
+        for name in self.policies:
+            check_name(name)
         twice = {name for name in self.policies if self.policies.count(name) > 1}
         if twice:
             raise UsageError(f"the policy {min(twice)} was named twice: name each once")
@@ -222,7 +224,7 @@ def replay_family(
         fit_seconds=fits.seconds,
         walk_seconds=walk_seconds,
         scans=sum(rule.scans for rule in drifts),
-        warnings=(*_warnings(house, family, nights), *prepared.warnings),
+        warnings=(*_warnings(house, family, nights, request.sessions), *prepared.warnings),
     )
 
 
@@ -323,8 +325,12 @@ class _Fits:
         return session, fitted
 
 
-def _warnings(house: House, family: str, nights: Sequence[int]) -> tuple[str, ...]:
+def _warnings(house: House, family: str, nights: Sequence[int], asked: int | None) -> tuple[str, ...]:
     found = []
+    if asked is not None and asked > len(nights):
+        found.append(
+            f"{asked} nights were asked for; the walk-forward has spoken of {len(nights)}, and these are replayed"
+        )
     if len(nights) < 60:
         found.append(f"{len(nights)} nights: too few for an interval, which needs 60 sessions with known outcomes")
     if house.settings.gate_for(family).profile != "none" or house.settings.gate_for(family).floors:
