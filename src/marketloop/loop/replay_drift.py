@@ -19,9 +19,9 @@ from marketloop.evaluation.metrics import calibration
 from marketloop.evaluation.rank_ic import SessionSeries
 from marketloop.evaluation.replay import Course, Serving
 from marketloop.evaluation.splits import known_before
-from marketloop.evaluation.stream import Stream
+from marketloop.evaluation.stream import Fitted, Stream
 from marketloop.monitoring import PLAN_DAYS, Finding, Judged, by_features, calibration_now, judge, most_severe
-from marketloop.monitoring.features import scan_features
+from marketloop.monitoring.features import Reference
 
 __all__ = ["DriftRule"]
 
@@ -51,6 +51,7 @@ class DriftRule:
     window: int
     alpha: float
     scans: int = field(default=0, init=False)
+    _prepared: tuple[tuple[int, int, tuple[str, ...]], Reference] | None = field(default=None, init=False)
     _planned: tuple[int, dt.date] | None = field(default=None, init=False)
 
     def due(self, session: int, course: Course) -> bool:
@@ -73,18 +74,25 @@ class DriftRule:
         return (*self._features(session, serving), *self._served(session, course, serving))
 
     def _features(self, session: int, serving: Serving) -> tuple[Finding, ...]:
-        matrix, names = self.past.matrix, serving.voice.fitted.block.features
-        known = np.unique(matrix.session[matrix.session <= session])
-        begin = int(known[-self.window :][0])
-        recent = matrix.take((matrix.session >= begin) & (matrix.session <= session)).select(names)
-        learned = matrix.take(known_before(matrix, serving.through + 1) & (matrix.session < begin)).select(names)
+        matrix, fitted = self.past.matrix, serving.voice.fitted
+        sessions = np.unique(matrix.session)
+        begin = int(sessions[sessions <= session][-self.window :][0])
+        recent = matrix.take((matrix.session >= begin) & (matrix.session <= session)).select(fitted.block.features)
         try:
-            scan = scan_features(
-                learned, recent, importance=serving.voice.fitted.learner.importance(), alpha=self.alpha
-            )
+            scan = self._reference(fitted, begin).scan(recent, importance=fitted.learner.importance(), alpha=self.alpha)
         except UsageError as error:
             return (Finding("features", "monitor", str(error)),)
         return (Finding("features", by_features(scan.level), f"{len(scan.drifted)} features have drifted"),)
+
+    def _reference(self, fitted: Fitted, begin: int) -> Reference:
+        """Return what a version learned from before `begin`; once it is older than the window that stays the same."""
+        through, names = fitted.block.train_through, fitted.block.features
+        key = (through, min(begin, through + 1), names)
+        if self._prepared is None or self._prepared[0] != key:
+            matrix = self.past.matrix
+            learned = known_before(matrix, through + 1) & (matrix.session < begin)
+            self._prepared = key, Reference.of(matrix.take(learned).select(names), self.window)
+        return self._prepared[1]
 
     def _served(self, session: int, course: Course, serving: Serving) -> tuple[Finding, ...]:
         """Judge what the version itself has said since it began to serve, beside its stream until then."""
@@ -94,7 +102,7 @@ class DriftRule:
         rows = rows.take(np.isin(rows.session, own))
         before = self._stream.take(self._stream.session <= serving.through - horizon)
         figure = _figure(self.past)
-        found = [judge(self._judged(figure, rows, course, own), self._reference(figure, before, serving)).finding]
+        found = [judge(self._judged(figure, rows, course, own), self._examined(figure, before, serving)).finding]
         if rows.probabilities is not None and before.probabilities is not None and len(before):
             truth = before.label.astype(np.intp)
             usual = calibration(truth, before.probabilities).score
@@ -125,7 +133,7 @@ class DriftRule:
             value = per_session(rows.session, (rows.score - rows.label) ** 2)[1]
         return Judged(figure, value, horizon)
 
-    def _reference(self, figure: str, before: Matured, serving: Serving) -> float | None:
+    def _examined(self, figure: str, before: Matured, serving: Serving) -> float | None:
         """Return the figure that the version was examined with: that of its stream until then."""
         if figure == "rank_ic":
             order = self._stream_order.between(self.past.panel.first, serving.through - self.past.spec.label.horizon)

@@ -120,7 +120,7 @@ class ReplayResult:
             "sessions": len(self.nights),
             "tickers": len(self.prepared.panel.tickers),
             "beside": _name(first),
-            "walk_seconds": round(self.walk_seconds, 2),
+            "walk_seconds": round(self.walk_seconds, 4),
             "policies": [self._policy(one, first) for one in self.replayed],
             "warnings": list(self.warnings),
             "report": None if report is None else str(report),
@@ -151,7 +151,7 @@ class ReplayResult:
             "rollbacks": counts["rollback"],
             "harm_alarms": counts["harm"],
             "mean_age": _number(one.age),
-            "fit_seconds": round(self.seconds(one), 2),
+            "fit_seconds": round(self.seconds(one), 4),
             "intervals": {"rank_ic": _ends(ic), "brier": _ends(brier), "sharpe": _bounds(sharpe)},
             "better_by": None
             if gain is None
