@@ -191,8 +191,10 @@ class Past:
         scores = self.stream_of(session, after).scores.filter(near)
         return continuity(fitted, scores, self.matrix, self.panel, spec=self.spec, session=session)
 
-    def rule(self, session: int, after: int | None) -> SignalRule:
-        """Return what a version of `session` calls BUY and SELL."""
+    def rule(self, session: int, after: int | None) -> SignalRule | None:
+        """Return what a version of `session` calls BUY and SELL; None where each session's own scores say it."""
+        if len(self.panel.tickers) >= SMALL_UNIVERSE:
+            return None
         return signal_rule(self.stream_of(session, after).scores)
 
     def ordered(self, scores: pl.DataFrame) -> SessionSeries:

@@ -39,7 +39,8 @@ class Serving:
     session : int
         At whose close it began to serve.
     voice : Voice
-    rule : SignalRule
+    rule : SignalRule, optional
+        None where each session's own scores say what is called.
     action : str
         ``first``, ``superior``, ``refresh``, ``newest`` (no gate), ``rollback`` or ``harm``.
     provisional : bool
@@ -52,7 +53,7 @@ class Serving:
     version: int
     session: int
     voice: Voice
-    rule: SignalRule
+    rule: SignalRule | None
     action: str
     provisional: bool
     stream: int

@@ -17,7 +17,7 @@ from marketloop.evaluation.hindsight import Past
 from marketloop.evaluation.intervals import Interval, ewc_interval
 from marketloop.evaluation.matured import Matured, matured, per_session
 from marketloop.evaluation.performance import Bounds, excess_return
-from marketloop.evaluation.positions import Rule
+from marketloop.evaluation.positions import Rule, session_rule
 from marketloop.evaluation.rank_ic import SessionSeries
 from marketloop.evaluation.replay import Course
 from marketloop.evaluation.stream import Stream, grid_of
@@ -149,12 +149,18 @@ class Replayed:
         return SessionSeries(session.astype(np.int32), value)
 
     def _rule(self) -> Rule:
-        """Return what was BUY and SELL in each session: the rule that its version was served with."""
+        """Return what was BUY and SELL in each session, as it was served."""
         panel = self.past.panel
+        tenth = session_rule(grid_of(self.course.scores, panel))
         buy, sell = np.full(len(panel.close), np.nan), np.full(len(panel.close), np.nan)
         for session, by in self.course.served:
             row = session - panel.first
-            buy[row], sell[row] = (np.inf, -np.inf) if by.provisional else (by.rule.buy_from, by.rule.sell_to)
+            if by.provisional:
+                buy[row], sell[row] = np.inf, -np.inf
+            elif by.rule is None:
+                buy[row], sell[row] = tenth.buy_from[row], tenth.sell_to[row]
+            else:
+                buy[row], sell[row] = by.rule.buy_from, by.rule.sell_to
         return Rule(buy, sell, self._abstained())
 
     def _abstained(self) -> NDArray[np.bool_] | None:

@@ -18,7 +18,8 @@ from marketloop.evaluation.continuity import continuity
 from marketloop.evaluation.gate import ChampionFacts, Evidence, Verdict, examine
 from marketloop.evaluation.importance import importance_of
 from marketloop.evaluation.matured import matured
-from marketloop.evaluation.rank_ic import SessionSeries
+from marketloop.evaluation.positions import CALLED
+from marketloop.evaluation.rank_ic import SMALL_UNIVERSE, SessionSeries
 from marketloop.evaluation.scorecard import Scorecard, SignalRule, score_stream, signal_rule
 from marketloop.evaluation.seen import seen_and_unseen
 from marketloop.evaluation.skill_series import log_probability
@@ -68,7 +69,7 @@ class Made:
     stream: Stream
     fitted: Fitted
     candidate: Candidate
-    rule: SignalRule
+    rule: SignalRule | None
     manifest: Mapping[str, Any]
 
 
@@ -110,7 +111,8 @@ def make_candidate(house: House, spec: StreamSpec, prepared: Prepared, *, tell: 
     row = append_stream(house, slot, stored, stream, session=session, made=recipe_of(house, walking, prepared))
     stream = since(stream, stored.after)
     fitted = fit_nominee(labelled, spec, stream.folds, session + 1)
-    rule = signal_rule(stream.scores)
+    # Where there is a cross-section each session's own scores say what is called, and nothing is carried over.
+    rule = None if len(prepared.panel.tickers) >= SMALL_UNIVERSE else signal_rule(stream.scores)
     manifest = manifest_of(
         fitted,
         spec,
@@ -120,16 +122,22 @@ def make_candidate(house: House, spec: StreamSpec, prepared: Prepared, *, tell: 
             "stream_id": row.id,
             "score_scale": training_scale(prepared, spec, fitted),
             "prediction_interval": _interval(stream, spec, prepared),
-            "signal": {
-                "buy_from": rule.buy_from if np.isfinite(rule.buy_from) else None,
-                "sell_to": rule.sell_to if np.isfinite(rule.sell_to) else None,
-            },
+            "signal": _signal(rule),
         },
     )
     candidate = house.registry.write_candidate(
         slot, parts=fitted.learner.parts(), manifest=manifest, at=house.clock.now()
     )
     return Made(slot, spec, prepared, labelled, row, stream, fitted, candidate, rule, manifest)
+
+
+def _signal(rule: SignalRule | None) -> dict[str, Any]:
+    if rule is None:
+        return {"called": CALLED, "of": "session"}
+    return {
+        "buy_from": rule.buy_from if np.isfinite(rule.buy_from) else None,
+        "sell_to": rule.sell_to if np.isfinite(rule.sell_to) else None,
+    }
 
 
 def side_by_side(threads: int, matrix: Matrix) -> int:
