@@ -23,11 +23,14 @@ from marketloop.evaluation.stream import Fitted, Stream
 from marketloop.monitoring import PLAN_DAYS, Finding, Judged, by_features, calibration_now, judge, most_severe
 from marketloop.monitoring.features import Reference
 
-__all__ = ["DriftRule"]
+__all__ = ["DriftRule", "Key"]
 
 LATEST: Final = 63
 """Matured sessions that are looked at, the newest."""
+MOST_REFERENCES: Final = 4
 Array = NDArray[np.float64]
+Key = tuple[int, int, tuple[str, ...]]
+"""Session through which a version learned, first session that is not looked at, and its features."""
 
 
 @dataclass
@@ -42,6 +45,8 @@ class DriftRule:
         Recent sessions whose features are looked at.
     alpha : float
         Chance that a scan of a steady market says anything.
+    references : dict
+        References that were prepared, to share among rules: courses side by side often serve one model.
     scans : int
         How many there were.
     """
@@ -50,8 +55,8 @@ class DriftRule:
     sessions: Sessions
     window: int
     alpha: float
+    references: dict[Key, Reference] = field(default_factory=dict)
     scans: int = field(default=0, init=False)
-    _prepared: tuple[tuple[int, int, tuple[str, ...]], Reference] | None = field(default=None, init=False)
     _planned: tuple[int, dt.date] | None = field(default=None, init=False)
 
     def due(self, session: int, course: Course) -> bool:
@@ -88,11 +93,13 @@ class DriftRule:
         """Return what a version learned from before `begin`; once it is older than the window that stays the same."""
         through, names = fitted.block.train_through, fitted.block.features
         key = (through, min(begin, through + 1), names)
-        if self._prepared is None or self._prepared[0] != key:
+        if key not in self.references:
             matrix = self.past.matrix
             learned = known_before(matrix, through + 1) & (matrix.session < begin)
-            self._prepared = key, Reference.of(matrix.take(learned).select(names), self.window)
-        return self._prepared[1]
+            while len(self.references) >= MOST_REFERENCES:
+                del self.references[next(iter(self.references))]
+            self.references[key] = Reference.of(matrix.take(learned).select(names), self.window)
+        return self.references[key]
 
     def _served(self, session: int, course: Course, serving: Serving) -> tuple[Finding, ...]:
         """Judge what the version itself has said since it began to serve, beside its stream until then."""

@@ -29,11 +29,12 @@ from marketloop.loop.examining import side_by_side
 from marketloop.loop.house import House, enabled_families
 from marketloop.loop.policy import gate_policy
 from marketloop.loop.preparing import Choices, Prepared, choose, prepare
-from marketloop.loop.replay_drift import DriftRule
+from marketloop.loop.replay_drift import DriftRule, Key
 from marketloop.loop.replay_rules import NAMES, Rule, check_name, rule_named
 from marketloop.loop.schedules import project_zone
 from marketloop.loop.training import check_enough
 from marketloop.loop.tuned import with_tuned
+from marketloop.monitoring.features import Reference
 from marketloop.reports.replay import Line, ReplaySheet, replay_sheet
 from marketloop.runtime.files import ensure_folder, write_atomic
 from marketloop.runtime.parallel import threaded_map
@@ -288,12 +289,13 @@ def _policies(
 ) -> tuple[list[Policy], list[DriftRule]]:
     """Return each rule with the gate, without it, or both; a scan remembers, so every course has its own."""
     found, drifts = [], []
+    references: dict[Key, Reference] = {}
     section = house.settings.monitoring
     for gated in (True, False) if request.gated is None else (request.gated,):
         for rule in rules:
             due = rule.due()
             if rule.sessions is None:
-                drifts.append(DriftRule(past, prepared.sessions, section.window, section.alpha))
+                drifts.append(DriftRule(past, prepared.sessions, section.window, section.alpha, references))
                 due = drifts[-1].due
             found.append(Policy(rule.name, due, gated))
     return found, drifts

@@ -111,7 +111,7 @@ def _quality(sheet: ReplaySheet) -> Table:
                 number(one.brier_mean.mean, 4),
                 number(float(np.mean(one.brier_no_skill.value)) if len(one.brier_no_skill) else math.nan, 4),
                 number(sharpe.value),
-                interval(sharpe),
+                _bounds(sharpe),
                 percent(one.with_signals, 0),
                 number(one.age, 0),
                 number(line.seconds, 1),
@@ -145,10 +145,18 @@ def _differences(sheet: ReplaySheet) -> Table:
                 number(gain.brier.mean, 4),
                 _between(gain.brier),
                 percent(gain.annual_return.value),
-                interval(gain.annual_return, percent),
+                _bounds(gain.annual_return, percent),
             ]
         )
-    columns = ("policy", "rank IC", "95 % interval", "Brier (lower is better)", "95 % interval", "return a year", "")
+    columns = (
+        "policy",
+        "rank IC",
+        "95 % interval",
+        "Brier (lower is better)",
+        "95 % interval",
+        "return a year",
+        "95 % interval",
+    )
     return Table.of(columns, rows)
 
 
@@ -238,6 +246,11 @@ def _method() -> Table:
         "session by session",
     }
     return Table(("", ""), tuple((Cell(name), Cell(text)) for name, text in rows.items()), texts=2)
+
+
+def _bounds(bounds: Bounds, write: Callable[[float], str] = number) -> str:
+    """Write an interval; nothing where there is no figure, as of an account that never traded."""
+    return interval(bounds, write) if math.isfinite(bounds.value) else "-"
 
 
 def _between(found: Interval) -> str:
