@@ -19,7 +19,9 @@ from marketloop.evaluation.positions import (
     equal_weight,
     past_edge,
     quantiles_of,
+    session_rule,
     sides_of,
+    stream_rule,
     target_weights,
     trailing_rule,
 )
@@ -38,6 +40,52 @@ def market(seed: int, sessions: int = 150, tickers: int = 8, planted: float = 0.
     returns = rng.normal(0, 0.01, scores.shape)
     returns[2:] += planted * scores[:-2]
     return scores, returns, np.full(scores.shape, 0.01)
+
+
+@given(st.integers(0, 10_000), st.integers(10, 60), st.floats(0.01, 100), st.floats(-5, 5))
+@settings(max_examples=40, deadline=None)
+def test_session_rule_calls_a_tenth_on_each_side_whatever_scale_and_level_the_model_speaks_on(
+    seed: int, tickers: int, scale: float, level: float
+) -> None:
+    scores = np.random.default_rng(seed).normal(size=(5, tickers))
+    sides = sides_of(scores, session_rule(scores), short=True)
+    assert ((sides == 1).sum(axis=1) == tickers // 10).all()
+    assert ((sides == -1).sum(axis=1) == tickers // 10).all()
+    moved = scale * scores + level
+    assert (sides_of(moved, session_rule(moved), short=True) == sides).all()
+
+
+def test_session_rule_reads_no_other_session() -> None:
+    scores = np.random.default_rng(1).normal(size=(6, 30))
+    whole = session_rule(scores)
+    for t in range(6):
+        alone = session_rule(scores[t : t + 1])
+        assert (alone.buy_from[0], alone.sell_to[0]) == (whole.buy_from[t], whole.sell_to[t])
+
+
+def test_session_rule_counts_known_scores_and_calls_nobody_where_few_or_all_alike() -> None:
+    scores = np.random.default_rng(2).normal(size=(4, 25))
+    scores[0, 20:] = np.nan  # 20 known: two on each side
+    scores[1, 9:] = np.nan  # 9 known: no cross-section
+    scores[2] = 0.5
+    scores[3] = np.nan
+    rule = session_rule(scores)
+    sides = sides_of(scores, rule, short=True)
+    assert [(int((row == 1).sum()), int((row == -1).sum())) for row in sides] == [(2, 2), (0, 0), (0, 0), (0, 0)]
+    assert rule.known.tolist() == [True, True, True, False]
+
+
+def test_session_rule_calls_everybody_who_says_the_same_as_the_last_one_called() -> None:
+    scores = np.arange(20.0)[None, :].copy()
+    scores[0, -4:] = 99.0
+    sides = sides_of(scores, session_rule(scores), short=True)
+    assert (int((sides == 1).sum()), int((sides == -1).sum())) == (4, 2)
+
+
+def test_small_universe_keeps_the_thresholds_of_earlier_blocks() -> None:
+    scores, block = np.random.default_rng(3).normal(size=(60, 5)), np.arange(60) // 21
+    found, expected = stream_rule(scores, block), trailing_rule(scores, block)
+    assert np.array_equal(found.buy_from, expected.buy_from, equal_nan=True)
 
 
 @given(st.integers(0, 10_000), st.sampled_from([0.05, 0.1, 0.3]), st.integers(1, 7), st.sampled_from([1, 9, 250]))

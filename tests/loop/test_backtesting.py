@@ -70,10 +70,10 @@ def test_scores_of_the_record_are_those_of_the_stream_until_the_training(house: 
     assert record.through == model.manifest["trained_through"]
 
 
-def test_first_block_has_no_rule_and_is_not_traded(house: House, result: BacktestResult) -> None:
+def test_first_session_with_scores_is_the_first_that_decides(house: House, result: BacktestResult) -> None:
     model = find_model(house)
     kept = stored_scores(house, str(model.manifest["stream_id"]))
-    first = int(kept.filter(pl.col("block") > kept["block"].min())["session"].min())  # type: ignore[arg-type]
+    first = int(kept["session"].min())  # type: ignore[arg-type]
     assert result.dates[0] == record_of(house, model.learner, model.manifest).prepared.sessions.date(first)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from marketloop.core.values import Sessions
 from marketloop.evaluation.backtest import Plan, run_backtest
-from marketloop.evaluation.positions import SIZINGS, Sizing, trailing_rule
+from marketloop.evaluation.positions import SIZINGS, Sizing, stream_rule
 from marketloop.labels import Panel, build_panel
 from marketloop.runtime.memory import peak_rss_mb
 
@@ -43,7 +43,7 @@ def run(*, on_progress: Callable[[int, int, str], None] | None = None) -> dict[s
         if on_progress is not None:
             on_progress(done, REPEATS, "backtesting")
         began, used = time.perf_counter(), time.process_time()
-        rule = trailing_rule(scores, block)
+        rule = stream_rule(scores, block)
         parts["rule"].append(time.perf_counter() - began)
         for method in sorted(SIZINGS):
             start = time.perf_counter()

@@ -42,6 +42,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "regime": Entry("marketloop.cli.regime", "Show what the champion says of the market's regime."),
     "accuracy": Entry("marketloop.cli.accuracy", "Show how good the served predictions turned out to be."),
     "drift": Entry("marketloop.cli.drift", "Scan the champions for drift and say what it asks for."),
+    "replay": Entry("marketloop.cli.replay", "Live the history again under other retraining policies."),
     "status": Entry("marketloop.cli.status", "Show where the project stands."),
     "events": Entry("marketloop.cli.events", "Publish what happened, or list it and what came of it."),
     "serve": Entry("marketloop.cli.serve", "Serve predictions, status and jobs over HTTP."),

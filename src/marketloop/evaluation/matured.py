@@ -37,6 +37,20 @@ class Matured:
     def __len__(self) -> int:
         return len(self.session)
 
+    def take(self, keep: NDArray[np.bool_]) -> Matured:
+        """Return the rows where `keep` (n,) holds."""
+        return Matured(
+            session=self.session[keep],
+            ticker=self.ticker[keep],
+            block=self.block[keep],
+            score=self.score[keep],
+            label=self.label[keep],
+            known_on=self.known_on[keep],
+            probabilities=None if self.probabilities is None else self.probabilities[keep],
+            baseline=None if self.baseline is None else self.baseline[keep],
+            expected=self.expected[keep] if len(self.expected) else self.expected,
+        )
+
 
 def matured(stream: Stream, matrix: Matrix) -> Matured:
     """Join the scores of `stream` with the labels that `matrix` knows."""

@@ -3,15 +3,39 @@
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 from marketloop.core.catalog import Check
 from marketloop.evaluation.intervals import Interval
-from marketloop.evaluation.scorecard import Scorecard
 
-__all__ = ["MOST_REGIME_EDGE", "most_plausible_hit_rate", "most_plausible_ic", "plausibility"]
+__all__ = ["MOST_REGIME_EDGE", "Figures", "most_plausible_hit_rate", "most_plausible_ic", "plausibility"]
 
 MOST_REGIME_EDGE = 0.20
 """Accuracy beyond that of the last *known* label; yesterday's label, which nobody knows yet, would have 0.45 more."""
+
+
+class Figures(Protocol):
+    """What is judged: of a `Scorecard`, or of a stretch of a stream."""
+
+    @property
+    def statistic(self) -> str:
+        """``rank_ic`` or ``log_loss``."""
+
+    @property
+    def horizon(self) -> int:
+        """Sessions that the label reaches over."""
+
+    @property
+    def ic(self) -> Interval:
+        """Reported rank IC."""
+
+    @property
+    def hit_rate(self) -> Interval:
+        """Right directions among the larger moves; without terms for a family that predicts a value."""
+
+    @property
+    def regime_edge(self) -> Interval | None:
+        """Accuracy beyond that of the last known label."""
 
 
 def most_plausible_ic(horizon: int) -> float:
@@ -28,7 +52,7 @@ def most_plausible_hit_rate(horizon: int) -> float:
     return min(max(0.5 + 0.1 * math.sqrt(horizon / 5), 0.60), 0.70)
 
 
-def plausibility(scorecard: Scorecard, *, threshold_ic: float | None = None) -> tuple[Check, ...]:
+def plausibility(scorecard: Figures, *, threshold_ic: float | None = None) -> tuple[Check, ...]:
     """Return the hard checks of a family's figures: each reads those that the family has.
 
     Regimes are judged by their lead on the last known label, everything else by its rank IC and, where there are

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from marketloop.core.errors import UsageError, unknown_name
 from marketloop.core.values import BoolArray, IntArray
+from marketloop.evaluation.rank_ic import SMALL_UNIVERSE
 
 __all__ = [
     "SIZINGS",
@@ -21,7 +22,9 @@ __all__ = [
     "equal_weight",
     "past_edge",
     "quantiles_of",
+    "session_rule",
     "sides_of",
+    "stream_rule",
     "target_weights",
     "trailing_rule",
 ]
@@ -31,6 +34,8 @@ LEAST_SESSIONS = 60
 """Sessions of scores with known returns that an edge is estimated from at least."""
 EXECUTED = 2
 """Sessions from a score to the close of the first whole session that a position taken on it has earned."""
+CALLED = 0.1
+"""Share of the scores on each side that is a BUY or a SELL."""
 RULE_SESSIONS = 250
 """Newest sessions of scores, at least, whose outer shares are called."""
 STRIDE = 64
@@ -98,11 +103,44 @@ class Rule:
         return Rule(self.buy_from[:end], self.sell_to[:end], None if self.abstained is None else self.abstained[:end])
 
 
-def trailing_rule(scores: Array, block: IntArray, *, share: float = 0.1, least: int = RULE_SESSIONS) -> Rule:
+def stream_rule(scores: Array, block: IntArray) -> Rule:
+    """Return what is a BUY and what a SELL in each session of a stream.
+
+    The outer tenth on each side of the session's own scores; in a universe too small for a cross-section, that of the
+    scores before.
+    """
+    return session_rule(scores) if scores.shape[1] >= SMALL_UNIVERSE else trailing_rule(scores, block)
+
+
+def session_rule(scores: Array, *, share: float = CALLED) -> Rule:
+    """Return the rule that calls the outer `share` on each side of each session's own scores (ADR 0013).
+
+    What is proven of a model is the order in which it puts the tickers of a session, and that is what is called: the
+    level and the spread of scores belong to one fitted model, and a threshold carried over from another calls
+    everything or nothing. At least one ticker on each side; who says the same as the last one called is called too. A
+    session with fewer than 10 scores, or with one score for all, calls nobody.
+
+    Parameters
+    ----------
+    scores : float64 (T, N)
+    share : float, above 0, below 0.5
+    """
+    ordered = np.sort(scores, axis=1)  # unknown ones come last
+    n = np.isfinite(scores).sum(axis=1)
+    called, row = np.maximum((share * n + 1e-9).astype(np.intp), 1), np.arange(len(scores))
+    few = n < SMALL_UNIVERSE
+    buy, sell = ordered[row, np.maximum(n - called, 0)], ordered[row, np.minimum(called, scores.shape[1]) - 1]
+    flat = few | (buy <= sell)
+    buy, sell = np.where(flat, np.inf, buy), np.where(flat, -np.inf, sell)
+    return Rule(np.where(n > 0, buy, np.nan), np.where(n > 0, sell, np.nan))
+
+
+def trailing_rule(scores: Array, block: IntArray, *, share: float = CALLED, least: int = RULE_SESSIONS) -> Rule:
     """Return the rule that calls the outer `share` on each side of the scores of the blocks just *before*.
 
-    The level of scores moves as models are refitted, so that against all that was ever said a model can fall silent for
-    months; the newest earlier blocks with at least `least` sessions of scores, whole blocks, are what is asked.
+    For a universe that is too small for a cross-section. The level of scores moves as models are refitted, so that
+    against all that was ever said a model can fall silent for months; the newest earlier blocks with at least `least`
+    sessions of scores, whole blocks, are what is asked.
 
     Parameters
     ----------

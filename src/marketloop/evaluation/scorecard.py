@@ -28,7 +28,7 @@ from marketloop.evaluation.skill_series import skill_series
 from marketloop.evaluation.stream import Stream, StreamSpec, grid_of
 from marketloop.labels import RETURN, Outcomes, Panel, forward_outcomes
 
-__all__ = ["Scorecard", "SignalRule", "score_stream", "signal_rule"]
+__all__ = ["Scorecard", "SignalRule", "hit_rates", "regime_leads", "score_stream", "signal_rule"]
 
 Array = NDArray[np.float64]
 USUAL_MOVE = 0.02
@@ -193,7 +193,7 @@ def _order_part(stream: Stream, panel: Panel, spec: StreamSpec) -> _Order:
         interval,
         interval.mean / spread if spread > 0 else float("nan"),
         ewc_interval(raw.value, horizon=horizon),
-        ewc_interval(_hit_rate(scores, outcomes, spec), horizon=horizon),
+        ewc_interval(hit_rates(scores, outcomes, spec, panel.first).value, horizon=horizon),
     )
 
 
@@ -211,15 +211,32 @@ def signal_rule(scores: pl.DataFrame, *, share: float = 0.1) -> SignalRule:
     return SignalRule(float(high), float(low)) if high > low else SignalRule(np.inf, -np.inf)
 
 
-def _hit_rate(scores: Array, outcomes: Outcomes, spec: StreamSpec) -> Array:
-    """Share of right directions per session among the names that moved by more than the threshold."""
+def hit_rates(scores: Array, outcomes: Outcomes, spec: StreamSpec, first: int) -> SessionSeries:
+    """Return, per session, the share of right directions among the names that moved by more than the threshold.
+
+    Parameters
+    ----------
+    scores : float64 (T, N)
+    first : int
+        Session of row 0.
+    """
     if not spec.family.classes:
-        return np.zeros(0)
+        return SessionSeries(np.zeros(0, np.int32), np.zeros(0))
     moved = np.isfinite(scores) & (np.abs(outcomes.returns) > (spec.label.threshold or USUAL_MOVE))
     right = moved & (np.sign(scores) == np.sign(outcomes.returns))
     count = moved.sum(axis=1)
-    rate: Array = right.sum(axis=1)[count > 0] / count[count > 0]
-    return rate
+    row = np.flatnonzero(count)
+    return SessionSeries((row + first).astype(np.int32), right.sum(axis=1)[row] / count[row])
+
+
+def regime_leads(rows: Matured) -> SessionSeries:
+    """Return, per session, by how much the model's accuracy exceeds that of the last known label."""
+    if rows.probabilities is None or rows.baseline is None:
+        return SessionSeries(np.zeros(0, np.int32), np.zeros(0))
+    truth = rows.label.astype(np.intp)
+    right = (rows.probabilities.argmax(axis=1) == truth).astype(np.float64)
+    session, lead = per_session(rows.session, right - (rows.baseline.argmax(axis=1) == truth))
+    return SessionSeries(session.astype(np.int32), lead)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,8 +256,7 @@ def _class_part(rows: Matured, spec: StreamSpec) -> _Classes:
     windows = _whole_windows(rows, right, spec.block)
     edge = None
     if spec.family.statistic == "log_loss":
-        _, lead = per_session(rows.session, right - (rows.baseline.argmax(axis=1) == truth))
-        edge = ewc_interval(lead, horizon=spec.label.horizon)
+        edge = ewc_interval(regime_leads(rows).value, horizon=spec.label.horizon)
     return _Classes(
         classifier_metrics(truth, rows.probabilities, spec.family.classes),
         classifier_metrics(truth, rows.baseline, spec.family.classes),

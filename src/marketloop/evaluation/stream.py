@@ -48,10 +48,12 @@ __all__ = [
     "advance",
     "advance_folds",
     "fit_again",
+    "fit_at",
     "fit_nominee",
     "grid_of",
     "scale_of",
     "score_again",
+    "score_rows",
 ]
 
 LEAST_SESSIONS = 250
@@ -262,6 +264,16 @@ def fit_nominee(matrix: Matrix, spec: StreamSpec, folds: Sequence[FoldRecord], s
     return _fit(matrix, spec, nominate(folds, spec.contenders, before=start), start)
 
 
+def fit_at(labelled: Matrix, spec: StreamSpec, folds: Sequence[FoldRecord], session: int) -> Fitted:
+    """Make the candidate of the close of `session`, as a cycle does that walked its stream to there.
+
+    Inner folds are scored when a block begins, so those that matured inside the open block have no say yet.
+    """
+    begun = session // spec.block * spec.block
+    heard = [fold for fold in folds if fold.known_on < begun]
+    return fit_nominee(labelled, spec, heard, session + 1)
+
+
 def fit_again(matrix: Matrix, spec: StreamSpec, contender: Contender, number: int) -> Fitted:
     """Make the model of block `number` once more, from the rows of then and the contender that was nominated then."""
     return _fit(_ranked(matrix, spec).take(np.isfinite(matrix.label)), spec, contender, number * spec.block)
@@ -359,7 +371,8 @@ class _BlockWork:
         inside = (self.matrix.session >= start) & (self.matrix.session < start + self.spec.block)
         fresh = inside if last is None else inside & (self.matrix.session > last)
         rows = self.matrix.take(fresh)
-        return fitted, _score(fitted, rows, self._scale(fitted, start), self.spec, self._baseline(rows, start))
+        scale, baseline = self._scale(fitted, start), self._baseline(rows, start)
+        return fitted, score_rows(fitted, rows, self.spec, scale=scale, baseline=baseline)
 
     def _baseline(self, rows: Matrix, start: int) -> Array | None:
         if self.spec.family.statistic != "log_loss":
@@ -386,9 +399,20 @@ def scale_of(fitted: Fitted, train: Matrix, spec: StreamSpec) -> tuple[float, fl
     return centre, float(np.quantile(np.abs(score - centre), 0.99))
 
 
-def _score(
-    fitted: Fitted, rows: Matrix, scale: tuple[float, float] | None, spec: StreamSpec, baseline: Array | None
+def score_rows(
+    fitted: Fitted, rows: Matrix, spec: StreamSpec, *, scale: tuple[float, float] | None, baseline: Array | None
 ) -> pl.DataFrame:
+    """Return what a model says of `rows`, as a stream keeps it.
+
+    Parameters
+    ----------
+    rows : Matrix
+        Whole sessions, with ranks where a recipe reads them.
+    scale : pair of float, optional
+        From `scale_of`; only a small universe needs it.
+    baseline : float64 (n, classes), optional
+        What no skill says of each row, where that differs from row to row.
+    """
     with named(fitted.contender.key):
         said = fitted.learner.predict(rows.select(fitted.block.features))
     output = finite_output(fitted.contender, said, rows)

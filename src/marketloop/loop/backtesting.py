@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from marketloop.core.errors import UsageError
 from marketloop.evaluation.backtest import Backtest, Plan, run_backtest
-from marketloop.evaluation.positions import Rule, trailing_rule
+from marketloop.evaluation.positions import Rule, session_rule, trailing_rule
+from marketloop.evaluation.rank_ic import SMALL_UNIVERSE
 from marketloop.evaluation.stream import grid_of
 from marketloop.labels import Panel
 from marketloop.loop.api import Config, Model, house_of
@@ -154,7 +155,13 @@ def write_orders(result: BacktestResult, path: Path) -> Path:
 
 
 def _rule(house: House, record: Record, scores: Array) -> Rule:
-    """Return what is a BUY in each session: past quantiles while the stream speaks, then the rule that is served."""
+    """Return what is a BUY in each session: the rule that is served.
+
+    In a small universe: past quantiles while the stream speaks, then the thresholds that the version is served with.
+    """
+    if scores.shape[1] >= SMALL_UNIVERSE:
+        rule = session_rule(scores)
+        return Rule(rule.buy_from, rule.sell_to, _abstained(house, record))
     session = record.prepared.panel.first + np.arange(len(scores))
     own = session > record.through
     past = trailing_rule(np.where(own[:, None], np.nan, scores), session // record.spec.block)

@@ -14,10 +14,12 @@ from marketloop.core.errors import MarketLoopError, UsageError
 from marketloop.core.values import Matrix
 from marketloop.dataset import with_ranks
 from marketloop.evaluation.conformal import conformal
+from marketloop.evaluation.continuity import continuity
 from marketloop.evaluation.gate import ChampionFacts, Evidence, Verdict, examine
 from marketloop.evaluation.importance import importance_of
 from marketloop.evaluation.matured import matured
-from marketloop.evaluation.rank_ic import SessionSeries
+from marketloop.evaluation.positions import CALLED
+from marketloop.evaluation.rank_ic import SMALL_UNIVERSE, SessionSeries
 from marketloop.evaluation.scorecard import Scorecard, SignalRule, score_stream, signal_rule
 from marketloop.evaluation.seen import seen_and_unseen
 from marketloop.evaluation.skill_series import log_probability
@@ -27,7 +29,7 @@ from marketloop.evaluation.trials import stream_returns
 from marketloop.labels import RETURN
 from marketloop.loop.checks import hard_checks
 from marketloop.loop.house import House, enabled_families
-from marketloop.loop.pairing import against_champion, continuity, training_scale
+from marketloop.loop.pairing import against_champion, training_scale
 from marketloop.loop.policy import gate_policy
 from marketloop.loop.preparing import Prepared
 from marketloop.loop.streams import append_stream, gate_slot, keep_look, open_stored, since
@@ -67,7 +69,7 @@ class Made:
     stream: Stream
     fitted: Fitted
     candidate: Candidate
-    rule: SignalRule
+    rule: SignalRule | None
     manifest: Mapping[str, Any]
 
 
@@ -109,7 +111,8 @@ def make_candidate(house: House, spec: StreamSpec, prepared: Prepared, *, tell: 
     row = append_stream(house, slot, stored, stream, session=session, made=recipe_of(house, walking, prepared))
     stream = since(stream, stored.after)
     fitted = fit_nominee(labelled, spec, stream.folds, session + 1)
-    rule = signal_rule(stream.scores)
+    # Where there is a cross-section each session's own scores say what is called, and nothing is carried over.
+    rule = None if len(prepared.panel.tickers) >= SMALL_UNIVERSE else signal_rule(stream.scores)
     manifest = manifest_of(
         fitted,
         spec,
@@ -119,16 +122,22 @@ def make_candidate(house: House, spec: StreamSpec, prepared: Prepared, *, tell: 
             "stream_id": row.id,
             "score_scale": training_scale(prepared, spec, fitted),
             "prediction_interval": _interval(stream, spec, prepared),
-            "signal": {
-                "buy_from": rule.buy_from if np.isfinite(rule.buy_from) else None,
-                "sell_to": rule.sell_to if np.isfinite(rule.sell_to) else None,
-            },
+            "signal": _signal(rule),
         },
     )
     candidate = house.registry.write_candidate(
         slot, parts=fitted.learner.parts(), manifest=manifest, at=house.clock.now()
     )
     return Made(slot, spec, prepared, labelled, row, stream, fitted, candidate, rule, manifest)
+
+
+def _signal(rule: SignalRule | None) -> dict[str, Any]:
+    if rule is None:
+        return {"called": CALLED, "of": "session"}
+    return {
+        "buy_from": rule.buy_from if np.isfinite(rule.buy_from) else None,
+        "sell_to": rule.sell_to if np.isfinite(rule.sell_to) else None,
+    }
 
 
 def side_by_side(threads: int, matrix: Matrix) -> int:
@@ -169,7 +178,7 @@ def examine_candidate(house: House, made: Made, *, leak: Check, tell: Telling) -
         session=session,
         x=card.x,
         hard=hard,
-        continuity=continuity(prepared, spec, stream, made.fitted),
+        continuity=continuity(made.fitted, stream.scores, prepared.matrix, prepared.panel, spec=spec, session=session),
         d=_difference(house, made, champion, card, returned=returned),
         overlap=card.overlap,
         statistic="ic1" if card.statistic == "rank_ic" else "gain",

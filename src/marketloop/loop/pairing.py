@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy import stats
 
 from marketloop.core.values import Matrix
 from marketloop.evaluation.persistence import persistence_baseline
 from marketloop.evaluation.rank_ic import SMALL_UNIVERSE, SessionSeries
 from marketloop.evaluation.skill_series import frozen_stream, log_probability, skill_series
 from marketloop.evaluation.splits import known_before
-from marketloop.evaluation.stream import SCORE_SCHEMA, Block, Fitted, Stream, StreamSpec, grid_of, scale_of
+from marketloop.evaluation.stream import SCORE_SCHEMA, Block, Fitted, StreamSpec, scale_of
 from marketloop.loop.house import House
 from marketloop.loop.preparing import Prepared
 from marketloop.loop.scoring import output_of
@@ -22,40 +21,9 @@ from marketloop.loop.streams import stored_scores
 from marketloop.state import streams
 from marketloop.state.champions import Champion
 
-__all__ = ["against_champion", "continuity", "frozen_scores", "measured", "series_of", "training_scale"]
+__all__ = ["against_champion", "frozen_scores", "measured", "series_of", "training_scale"]
 
-CONTINUITY_SESSIONS = 20
 Array = NDArray[np.float64]
-
-
-def continuity(prepared: Prepared, spec: StreamSpec, stream: Stream, fitted: Fitted) -> float | None:
-    """Return the median rank correlation of the candidate's scores with the stream's over the last 20 sessions.
-
-    Where a session is one row: the rank correlation over these sessions. None while the stream has said nothing, or
-    where every score is the same.
-    """
-    recent = prepared.matrix.take(prepared.matrix.session > prepared.panel.last - CONTINUITY_SESSIONS)
-    if len(recent) == 0 or stream.scores.is_empty():
-        return None
-    output = fitted.learner.predict(recent.select(fitted.block.features))
-    own, theirs = (
-        grid_of(_frame(recent, spec.family.score(output)), prepared.panel),
-        grid_of(stream.scores, prepared.panel),
-    )
-    own, theirs = own[-CONTINUITY_SESSIONS:], theirs[-CONTINUITY_SESSIONS:]
-    if spec.family.unit == "session":
-        return _rank_correlation(own[:, 0], theirs[:, 0])
-    found = (_rank_correlation(mine, its) for mine, its in zip(own, theirs, strict=True))
-    values = [value for value in found if value is not None]
-    return float(np.median(values)) if values else None
-
-
-def _rank_correlation(a: Array, b: Array) -> float | None:
-    """Return Spearman's correlation of what both know; None below three values, or where all are the same."""
-    both = np.isfinite(a) & np.isfinite(b)
-    if both.sum() < 3 or np.ptp(a[both]) == 0 or np.ptp(b[both]) == 0:
-        return None
-    return float(stats.spearmanr(a[both], b[both]).statistic)
 
 
 def training_scale(prepared: Prepared, spec: StreamSpec, fitted: Fitted) -> dict[str, float] | None:

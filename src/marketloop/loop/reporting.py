@@ -15,7 +15,7 @@ import polars as pl
 from marketloop.core.errors import MarketLoopError
 from marketloop.core.values import Matrix, Sessions, StrategyConfig
 from marketloop.evaluation.backtest import Plan, run_backtest
-from marketloop.evaluation.positions import trailing_rule
+from marketloop.evaluation.positions import stream_rule
 from marketloop.evaluation.stream import Block, Stream, StreamSpec, grid_of
 from marketloop.evaluation.timeline import Timeline, timeline
 from marketloop.labels import Panel
@@ -117,7 +117,7 @@ def _account(scores: pl.DataFrame, panel: Panel, spec: StreamSpec, sessions: Ses
     if spec.family.unit != "ticker":
         return AccountCourse(why=f"{spec.family.name} speaks of the whole market: there is nothing to trade")
     grid = grid_of(scores, panel)
-    rule = trailing_rule(grid, (panel.first + np.arange(len(grid))) // spec.block)
+    rule = stream_rule(grid, (panel.first + np.arange(len(grid))) // spec.block)
     ready = np.flatnonzero(rule.known & np.isfinite(grid).any(axis=1))
     if len(ready) == 0 or len(grid) - ready[0] < 2:
         return AccountCourse(why="too few sessions were scored: a signal compares with those of an earlier block")

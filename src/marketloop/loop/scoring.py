@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from marketloop.core.catalog import Family, Learner, Recipe
 from marketloop.core.values import Matrix
 from marketloop.dataset import LabelSpec, newest_rows, with_ranks
+from marketloop.evaluation.positions import session_rule
+from marketloop.evaluation.rank_ic import SMALL_UNIVERSE
 from marketloop.evaluation.scorecard import SignalRule
 from marketloop.labels import Panel
 from marketloop.loop.house import House
@@ -20,7 +22,7 @@ from marketloop.loop.preparing import Prepared
 from marketloop.state import Slot
 from marketloop.state.scoreboards import Prediction
 
-__all__ = ["about", "abstains", "board", "interval_reach", "output_of", "served_board"]
+__all__ = ["about", "abstains", "board", "interval_reach", "kept_rule", "output_of", "served_board"]
 
 
 def output_of(learner: Learner, recipe: Recipe, names: Sequence[str], rows: Matrix) -> NDArray[np.float64]:
@@ -55,16 +57,20 @@ def board(
     tickers: Sequence[str],
     as_of: dt.date,
     family: Family,
-    rule: SignalRule,
+    rule: SignalRule | None,
     provisional: bool,
     confidence: float | None = None,
     reach: NDArray[np.float64] | None = None,
 ) -> tuple[Prediction, ...]:
     """Return one prediction per ticker, with its interval where `reach` gives half of its width.
 
-    The signal is HOLD while the slot's skill is unproven, and where the likeliest class has less than `confidence`.
+    Without a `rule` the outer tenth on each side of these very scores is called (`session_rule`). The signal is HOLD
+    while the slot's skill is unproven, and where the likeliest class has less than `confidence`.
     """
     scores = family.score(output)
+    if rule is None:
+        tenth = session_rule(scores[None, :])
+        rule = SignalRule(float(tenth.buy_from[0]), float(tenth.sell_to[0]))
     predictions = []
     for row, ticker in enumerate(tickers):
         score = float(scores[row])
@@ -89,6 +95,15 @@ def board(
     return tuple(predictions)
 
 
+def kept_rule(manifest: Mapping[str, Any], *, tickers: int) -> SignalRule | None:
+    """Return the thresholds that a version was kept with; None in a universe where each session's own scores tell."""
+    if tickers >= SMALL_UNIVERSE:
+        return None
+    signal = manifest.get("signal") or {}
+    buy, sell = signal.get("buy_from"), signal.get("sell_to")
+    return SignalRule(np.inf if buy is None else float(buy), -np.inf if sell is None else float(sell))
+
+
 def about(predictions: Iterable[Prediction], label: LabelSpec) -> tuple[Prediction, ...]:
     """Return the predictions with what they are about, by which the journal joins their outcomes later."""
     return tuple(replace(prediction, label=label.key) for prediction in predictions)
@@ -110,16 +125,14 @@ def served_board(house: House, slot: Slot, version: int, prepared: Prepared, *, 
     artefact = house.registry.load(slot, version)
     manifest, rows = artefact.manifest, newest_rows(prepared.matrix)
     recipe = house.catalog.recipe(str(manifest["recipe"]))
-    signal = manifest.get("signal") or {}
     family = house.catalog.family(slot.family)
     label = LabelSpec(int(manifest["horizon"]), manifest["threshold"], house.catalog.label(family.label))
-    buy, sell = signal.get("buy_from"), signal.get("sell_to")
     said = board(
         output_of(recipe.from_parts(artefact.parts), recipe, tuple(manifest["features"]), rows),
         tickers=[prepared.panel.tickers[i] for i in rows.ticker],
         as_of=prepared.sessions.date(int(rows.session[-1])),
         family=family,
-        rule=SignalRule(np.inf if buy is None else float(buy), -np.inf if sell is None else float(sell)),
+        rule=kept_rule(manifest, tickers=len(prepared.panel.tickers)),
         provisional=silent,
         confidence=house.settings.family_section(slot.family).confidence,
         reach=interval_reach(manifest, rows, prepared.panel),

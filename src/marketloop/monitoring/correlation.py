@@ -13,7 +13,7 @@ from scipy import stats
 from marketloop.core.values import Matrix
 from marketloop.monitoring.profile import Grid
 
-__all__ = ["CorrelationShift", "correlation_shift"]
+__all__ = ["CorrelationShift", "Together", "correlation_shift"]
 
 Array = NDArray[np.float64]
 
@@ -61,24 +61,53 @@ class CorrelationShift:
         }
 
 
-def correlation_shift(reference: Matrix, recent: Matrix, grid: Grid, window: int) -> CorrelationShift | None:
+@dataclass(frozen=True, slots=True)
+class Together:
+    """How the features of a reference moved together, and how far windows of it lay from the rest.
+
+    Parameters
+    ----------
+    vary : int (v,)
+        Features that vary.
+    before : float64 (v, v)
+        Correlations over the whole reference.
+    past : float64 (w,)
+        Distance of each window, side by side and in order of time, from the rest.
+    """
+
+    grid: Grid
+    vary: NDArray[np.intp]
+    before: Array
+    past: Array
+
+    @classmethod
+    def of(cls, reference: Matrix, grid: Grid, window: int) -> Together | None:
+        """Return None with fewer than two features that vary, or fewer than seven windows."""
+        vary = np.flatnonzero(np.nan_to_num(grid.sd) > 0)
+        sessions = np.unique(reference.session)
+        count = len(sessions) // window
+        if len(vary) < 2 or count < LEAST_WINDOWS:
+            return None
+        edges = np.searchsorted(reference.session, sessions[len(sessions) - count * window :: window])
+        bounds = [*edges, len(reference)]
+        moments = np.array([_moments(reference.X[a:b], grid, vary) for a, b in pairwise(bounds)])
+        total = moments.sum(axis=0)
+        past = np.array([_gap(_correlations(m), _correlations(total - m)) for m in moments])
+        return cls(grid, vary, _correlations(total), past)
+
+
+def correlation_shift(reference: Together | None, recent: Matrix) -> CorrelationShift | None:
     """Compare the correlations of the recent rows with those of windows side by side in the reference.
 
     Windows that follow each other are alike, so they count for less: their number is divided by the memory of their
-    own distances. What some window of the reference has matched already is never rarer than its rank. None with
-    fewer than two features that vary, or fewer than seven windows.
+    own distances. What some window of the reference has matched already is never rarer than its rank. None where the
+    reference tells nothing.
     """
-    vary = np.flatnonzero(np.nan_to_num(grid.sd) > 0)
-    sessions = np.unique(reference.session)
-    count = len(sessions) // window
-    if len(vary) < 2 or count < LEAST_WINDOWS:
+    if reference is None:
         return None
-    edges = np.searchsorted(reference.session, sessions[len(sessions) - count * window :: window])
-    bounds = [*edges, len(reference)]
-    moments = np.array([_moments(reference.X[a:b], grid, vary) for a, b in pairwise(bounds)])
-    total = moments.sum(axis=0)
-    past = np.array([_gap(_correlations(m), _correlations(total - m)) for m in moments])
-    before, now = _correlations(total), _correlations(_moments(recent.X, grid, vary))
+    grid, vary, before, past = reference.grid, reference.vary, reference.before, reference.past
+    count = len(past)
+    now = _correlations(_moments(recent.X, grid, vary))
     distance = _gap(now, before)
     freedom = max(count / _memory(past) - 1, 1.0)
     logs = np.log(np.maximum(past, 1e-9))

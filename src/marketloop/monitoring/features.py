@@ -10,11 +10,11 @@ import numpy as np
 
 from marketloop.core.errors import UsageError
 from marketloop.core.values import Matrix
-from marketloop.monitoring.correlation import CorrelationShift, correlation_shift
-from marketloop.monitoring.null import adjusted, apart, average, null_of
+from marketloop.monitoring.correlation import CorrelationShift, Together, correlation_shift
+from marketloop.monitoring.null import Null, adjusted, apart, average, null_of
 from marketloop.monitoring.profile import Grid, Profile, profile_of
 
-__all__ = ["ALPHA", "WINDOW", "FeatureDrift", "FeatureScan", "Level", "scan_features"]
+__all__ = ["ALPHA", "WINDOW", "FeatureDrift", "FeatureScan", "Level", "Reference", "scan_features"]
 
 Level = Literal["Low", "Medium", "High"]
 State = Literal["steady", "drifted", "missing", "cannot be told"]
@@ -119,6 +119,61 @@ class FeatureScan:
         return tuple(feature for feature in self.features if feature.drifted)
 
 
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a model learned from, prepared once for any number of scans of windows of one length.
+
+    Parameters
+    ----------
+    profile : Profile
+    null : Null
+        What windows of `window` sessions do when nothing has changed.
+    together : Together, optional
+        How the features move together; None where too few windows can tell.
+    """
+
+    profile: Profile
+    null: Null
+    together: Together | None
+    window: int
+
+    @classmethod
+    def of(cls, rows: Matrix, window: int) -> Reference:
+        """Prepare the rows of a reference.
+
+        Raises
+        ------
+        UsageError
+            There are no recent sessions, or fewer than four times as many in the reference.
+        """
+        before = len(np.unique(rows.session))
+        if window == 0 or before < 4 * window:
+            raise UsageError(
+                f"drift: {before} sessions of reference and {window} recent ones: at least four times as many are "
+                "needed; collect a longer history, or set [monitoring] window lower"
+            )
+        grid = Grid.of(rows)
+        profile = profile_of(rows, grid)
+        return cls(profile, null_of(profile, window), Together.of(rows, grid, window), window)
+
+    def scan(
+        self, recent: Matrix, *, importance: Mapping[str, float] | None = None, alpha: float = ALPHA
+    ) -> FeatureScan:
+        """Compare recent sessions, as many as `window`, with the reference; see `scan_features`."""
+        now = profile_of(recent, self.profile.grid)
+        if len(now) != self.window:
+            raise UsageError(f"drift: {len(now)} recent sessions: this reference was prepared for {self.window}")
+        found = _judge(self.profile, self.null, now, importance or {})
+        found, correlation = _adjust(found, correlation_shift(self.together, recent), alpha)
+        return FeatureScan(
+            tuple(sorted(found, key=_worst_first)),
+            correlation,
+            _level(found, correlation, alpha),
+            _span(self.profile),
+            _span(now),
+        )
+
+
 def scan_features(
     reference: Matrix,
     recent: Matrix,
@@ -140,27 +195,12 @@ def scan_features(
     UsageError
         There are no recent sessions, or fewer than four times as many in the reference.
     """
-    grid = Grid.of(reference)
-    before, now = profile_of(reference, grid), profile_of(recent, grid)
-    window = len(now)
-    if window == 0 or len(before) < 4 * window:
-        raise UsageError(
-            f"drift: {len(before)} sessions of reference and {window} recent ones: at least four times as many are "
-            "needed; collect a longer history, or set [monitoring] window lower"
-        )
-    found = _judge(before, now, importance or {})
-    found, correlation = _adjust(found, correlation_shift(reference, recent, grid, window), alpha)
-    return FeatureScan(
-        tuple(sorted(found, key=_worst_first)),
-        correlation,
-        _level(found, correlation, alpha),
-        _span(before),
-        _span(now),
-    )
+    prepared = Reference.of(reference, len(np.unique(recent.session)))
+    return prepared.scan(recent, importance=importance, alpha=alpha)
 
 
-def _judge(before: Profile, now: Profile, importance: Mapping[str, float]) -> list[FeatureDrift]:
-    grid, null = before.grid, null_of(before, len(now))
+def _judge(before: Profile, null: Null, now: Profile, importance: Mapping[str, float]) -> list[FeatureDrift]:
+    grid = before.grid
     far = apart(now, before)
     p = null.p_value(far.together)
     shift = (average(now)[1] - average(before)[1]) / np.where(grid.sd > 0, grid.sd, np.nan)

@@ -196,7 +196,7 @@ def _assumptions(test: Backtest) -> Table:
     sell = "SELL is a short position" if plan.sizing.short else "SELL is no position (long only)"
     sizes = f"at most {percent(plan.sizing.max_weight, 0)} each and {percent(plan.sizing.max_gross, 0)} together"
     rows = {
-        "decision": f"at the close, {every}; BUY and SELL are the outer tenths of the scores said before the block",
+        "decision": f"at the close, {every}; BUY and SELL are the outer tenths of the session's scores",
         "fill": f"at the {fill} of the next session, never at the close that decided",
         "positions": f"{plan.sizing.method} sizes, {sizes}; {sell}",
         "missing bars": "the position is kept at its last price; a ticker without any further bar is closed at it",
