@@ -108,26 +108,26 @@ def _quality(sheet: ReplaySheet) -> Table:
                 line.label,
                 number(one.rank_ic.mean, 4),
                 _between(one.rank_ic),
+                number(line.seconds, 1),
+                percent(one.with_signals, 0),
                 number(one.brier_mean.mean, 4),
                 number(float(np.mean(one.brier_no_skill.value)) if len(one.brier_no_skill) else math.nan, 4),
                 number(sharpe.value),
                 _bounds(sharpe),
-                percent(one.with_signals, 0),
                 number(one.age, 0),
-                number(line.seconds, 1),
             ]
         )
     columns = (
         "policy",
         "rank IC",
         "95 % interval",
+        "fits, seconds",
+        "with signals",
         "Brier",
         "no skill",
         "Sharpe",
         "95 % interval",
-        "with signals",
-        "mean age, sessions",
-        "fits, seconds",
+        "mean age",
     )
     return Table.of(columns, rows)
 
