@@ -84,12 +84,13 @@ def _show(screen: Screen, document: dict[str, Any]) -> None:
         [name, *(document[side][part][name] for part in _PARTS for side in ("figures", "baseline"))] for name in names
     ]
     screen.table(columns, [["rows", *(x for p in _PARTS for x in (document["part_rows"][p], None))], *values])
-    inner = document["inner_rank_ic"]
-    if inner:
-        ranked = sorted(inner.items(), key=lambda item: -item[1])
-        screen.table(("recipe", "inner rank IC"), ranked, title=f"nominated: {document['recipe']}")
-    else:
-        screen.line(f"recipe: {document['recipe']} (the history is too short to compare recipes)")
+    if document["figures_of"] != document["nominee"]:
+        screen.line(
+            f"these figures are of {document['figures_of']}, which was nominated before the validation part began; the "
+            f"candidate is {document['nominee']}, nominated by all that is known",
+            style="yellow",
+        )
+    _nomination(screen, document)
     if document["class_shares"]:
         shares = ", ".join(f"{name} {share:.1%}" for name, share in document["class_shares"].items())
         screen.line(f"classes: {shares}")
@@ -99,3 +100,20 @@ def _show(screen: Screen, document: dict[str, Any]) -> None:
     warning_lines(screen, document["warnings"])
     screen.line(f"kept in {document['path']}")
     screen.line(f"promoted nothing; next: marketloop retrain {document['family']}", style="dim")
+
+
+def _nomination(screen: Screen, document: dict[str, Any]) -> None:
+    """Print who was nominated, and how every contender did in the inner validation."""
+    inner: dict[str, float] = document["inner_rank_ic"]
+    if not inner:
+        why = "one was asked for, or the history is too short to compare several"
+        screen.line(f"recipe: {document['nominee']} ({why})")
+        return
+    figure = "inner rank IC" if "rank_ic" in document["figures"]["test"] else "inner log probability"
+    ranked = sorted(inner.items(), key=lambda item: -item[1])
+    screen.table(("recipe", figure), ranked, title=f"nominated: {document['nominee']}")
+    if ranked[0][0] != document["nominee"]:
+        screen.line(
+            f"{ranked[0][0]} has the best mean, but its lead over the family's first recipe is within one standard error",
+            style="dim",
+        )
