@@ -163,6 +163,8 @@ def test_importance_is_seen_three_ways_in_falling_order(house: House) -> None:
 def test_importance_of_a_version_that_was_not_examined_is_the_learners_own(house: House) -> None:
     found = importance(house, FAMILY, 2)
     assert found["sessions"] is None
+    slot = house.slot(FAMILY)
+    assert found["total"] == len(house.registry.load(slot, 2).manifest["features"])
     assert all(f["contribution"] is None for f in found["features"])
 
 

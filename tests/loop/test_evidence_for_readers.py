@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from marketloop.loop.importance import feature_warnings
-from marketloop.loop.shares import one_sided
+from marketloop.loop.shares import left_out, one_sided
 
 
 def test_features_that_share_importance_evenly_are_weak() -> None:
@@ -36,3 +36,9 @@ def test_one_class_with_more_than_ninety_percent_is_warned_of(shares: dict[str, 
     found = one_sided("class", shares)
     assert len(found) == bool(said)
     assert "".join(found).startswith(said)
+
+
+def test_universe_that_was_too_small_for_most_of_its_past_is_told_so() -> None:
+    (said,) = left_out(3716, 541)
+    assert said.startswith("3,716 of 4,257 scored sessions have fewer than 10 tickers and do not count for skill")
+    assert left_out(0, 541) == left_out(60, 541) == left_out(0, 0) == ()

@@ -44,6 +44,8 @@ def _show(screen: Screen, document: dict[str, Any]) -> None:
         screen.line(
             f"SHAP and shuffle: {document['sessions']} labelled sessions that the fit had not seen", style="dim"
         )
+    elif rows:
+        screen.line("SHAP and shuffle are measured when the gate is asked: marketloop retrain", style="dim")
     warning_lines(screen, document["warnings"])
 
 

@@ -35,6 +35,7 @@ class Screen:
         self._console = _rich("console").Console(
             file=stream, width=None if stream.isatty() else _PIPE_WIDTH, highlight=False, markup=False, emoji=False
         )
+        self._console.on_broken_pipe = _let_go
 
     def line(self, text: str = "", *, style: str = "") -> None:
         """Print one line, wrapped at words."""
@@ -63,6 +64,11 @@ class Screen:
         for row in body:
             drawn.add_row(*(text(cell(value)) for value in row))
         self._console.print(drawn)
+
+
+def _let_go() -> None:
+    """Let the front door see that the reader has seen enough; Rich would end the process with exit code 1."""
+    raise BrokenPipeError
 
 
 def cell(value: Any) -> str:

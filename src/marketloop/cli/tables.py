@@ -10,11 +10,13 @@ from marketloop.cli.render import Screen
 __all__ = ["checks_table", "figures_table", "parts_table", "quality_lines", "warning_lines"]
 
 SHOWN = 8
+NOUGHT = frozenset({"rank_ic", "rank_ic_raw", "icir", "z"})
+"""Figures of which no skill has 0, by what they are."""
 
 
 def figures_table(screen: Screen, figures: Mapping[str, Any], baseline: Mapping[str, Any], title: str = "") -> None:
     """Print each figure beside what no skill has on the same rows."""
-    rows = [(name, value, baseline.get(name)) for name, value in figures.items()]
+    rows = [(name, value, baseline.get(name, 0 if name in NOUGHT else None)) for name, value in figures.items()]
     if rows:
         screen.table(("figure", "model", "no skill"), rows, title=title)
 

@@ -14,7 +14,7 @@ from marketloop.cli.tables import warning_lines
 from marketloop.cli.tune import show_tuned
 from marketloop.core.errors import UsageError
 
-__all__ = ["command"]
+__all__ = ["command", "show_trained"]
 
 _PARTS = ("train", "validation", "test")
 
@@ -53,7 +53,7 @@ def command(
         )
         call.room("loop.mirroring").drain_mirrors(house)
     document: dict[str, Any] = {**trained.document(), **({} if tuned is None else {"tuning": tuned.document()})}
-    return Answer(document, lambda screen: _show(screen, document))
+    return Answer(document, lambda screen: show_trained(screen, document))
 
 
 def _search(call: Call, choices: Any, given: Mapping[str, Any], *, wanted: bool) -> Callable[..., Any]:
@@ -70,7 +70,8 @@ def _search(call: Call, choices: Any, given: Mapping[str, Any], *, wanted: bool)
     return lambda house, family, tell: tuning.tune_family(house, family, request, tell=tell)
 
 
-def _show(screen: Screen, document: dict[str, Any]) -> None:
+def show_trained(screen: Screen, document: dict[str, Any]) -> None:
+    """Print the candidate: rows, figures of each part beside no skill, who was nominated, and what comes next."""
     if "tuning" in document:
         show_tuned(screen, document["tuning"])
     name = f"{document['family']} v{document['version']}"
@@ -114,6 +115,7 @@ def _nomination(screen: Screen, document: dict[str, Any]) -> None:
     screen.table(("recipe", figure), ranked, title=f"nominated: {document['nominee']}")
     if ranked[0][0] != document["nominee"]:
         screen.line(
-            f"{ranked[0][0]} has the best mean, but its lead over the family's first recipe is within one standard error",
+            f"{ranked[0][0]} has the best mean, but its lead over the family's first recipe is within one standard "
+            "error",
             style="dim",
         )

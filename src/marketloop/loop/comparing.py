@@ -286,7 +286,7 @@ def _advice(a: _Side, b: _Side, differences: Sequence[Difference]) -> str:
         return f"{better} did better on these sessions ({main.sentence}); the gate alone decides what serves"
     serving = next((side for side in (a, b) if side.status in {"champion", "provisional"}), None)
     keep = f"keep version {serving.row.version}, which serves" if serving else "keep what serves"
-    return f"{keep}: {undecided(main)}"
+    return f"{keep}: {undecided(main, differences)}"
 
 
 def _silent(what: str, done: int, total: int) -> None:

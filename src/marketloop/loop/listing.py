@@ -14,7 +14,7 @@ __all__ = ["MAIN_FIGURE", "champions", "models"]
 
 MAIN_FIGURE, NO_ORDER_FIGURE = MAIN_FIGURES
 
-SMALLER_IS_BETTER = frozenset({"log_loss", "brier"})
+SMALLER_IS_BETTER = frozenset({"log_loss", "brier", "rmse", "mae"})
 OWN = ("version", "trained_at")
 
 

@@ -14,6 +14,7 @@ from marketloop.loop.floors import floor_checks
 from marketloop.loop.house import House
 from marketloop.loop.results import FamilyResult, check_document
 from marketloop.loop.scoring import about, board, interval_reach, output_of
+from marketloop.loop.shares import left_out
 from marketloop.registry import Ruling
 from marketloop.runtime.redact import redact_text
 
@@ -122,6 +123,6 @@ def _result(examined: Examined, ruling: Ruling, checks: tuple[Check, ...]) -> Fa
         metrics={**metrics, "rank_ic": card.ic.mean, "icir": card.icir, "z": card.z},
         baseline=card.baseline_figures(),
         checks=checks,
-        warnings=made.prepared.warnings,
+        warnings=(*made.prepared.warnings, *left_out(card.x.dropped, len(card.x))),
         record=ruling.record,
     )

@@ -9,6 +9,7 @@ from typing import Any
 from marketloop.loop.house import House
 from marketloop.loop.importance import feature_warnings, measured_importance, top_features
 from marketloop.loop.lookup import find_version, gate_decision, history_of
+from marketloop.loop.shares import left_out
 from marketloop.state.decisions import Decision
 from marketloop.state.versions import Version
 
@@ -113,7 +114,11 @@ def validate(house: House, family: str | None = None, version: int | None = None
         checks=list(record.get("checks", ())),
         grades=_grades(row.scorecard, parts),
         features=top_features(measured["gain"], measured),
-        warnings=(*_overfit_warning(parts), *feature_warnings(measured["gain"])),
+        warnings=(
+            *left_out(int(record.get("sessions_dropped") or 0), int(record.get("n") or 0)),
+            *_overfit_warning(parts),
+            *feature_warnings(measured["gain"]),
+        ),
         parts=parts,
         trials=next((t for t in (row.scorecard.get("trials"), record.get("trials")) if isinstance(t, dict)), None),
         harm=harm,
