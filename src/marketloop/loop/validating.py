@@ -116,6 +116,7 @@ def validate(house: House, family: str | None = None, version: int | None = None
         features=top_features(measured["gain"], measured),
         warnings=(
             *left_out(int(record.get("sessions_dropped") or 0), int(record.get("n") or 0)),
+            *_somebody_else(row.scorecard),
             *_overfit_warning(parts),
             *feature_warnings(measured["gain"]),
         ),
@@ -186,7 +187,18 @@ def _overfit_warning(parts: list[dict[str, Any]]) -> tuple[str, ...]:
     what = "accuracy falls by" if "accuracy" in parts[0]["figures"] else "the error grows by"
     unit = "points" if "accuracy" in parts[0]["figures"] else "%"
     text = f"overfit: {what} {100 * gap:.0f} {unit} from rows that were learned from to rows that were not"
-    return (f"{text}; use a shrunk recipe (--algorithm rank_ridge) or smaller trees (--set max_depth=5)",)
+    return (
+        f"{text}; use a shrunk recipe (--algorithm rank_ridge) or smaller trees (--algorithm xgboost --set max_depth=5)",
+    )
+
+
+def _somebody_else(scorecard: Mapping[str, Any]) -> tuple[str, ...]:
+    """Say so when the figures of a candidate are of another contender than it is."""
+    table = scorecard.get("holdout") or {}
+    spoke, candidate = table.get("nominee"), table.get("candidate")
+    if spoke == candidate:
+        return ()
+    return (f"the figures are of {spoke}, nominated before the validation part began; this version is {candidate}",)
 
 
 def _recommendation(family: str, decision: Decision | None, harm: Mapping[str, Any] | None) -> str:

@@ -55,7 +55,7 @@ name = "marketloop"
 
 [family.price_predictor]
 # enabled = true
-# recipes = ["rank_ridge", "xgboost"]  # one is nominated among them by inner purged validation
+# recipes = ["rank_ridge", "small_trees", "xgboost"]  # one is nominated among them by inner purged validation
 # target_days = 5                   # sessions ahead
 # threshold = 0.02                  # a move beyond this fraction is BUY or SELL
 # schedule = "0 2 * * *"            # minute, hour, day, month, weekday; instead of the profile's schedules
