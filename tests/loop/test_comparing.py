@@ -177,5 +177,5 @@ def test_one_version_has_nothing_to_be_compared_with(tmp_path_factory: pytest.Te
     with pytest.raises(UsageError, match="has one version, 1: there is nothing to compare it with yet"):
         compare_versions(house, FAMILY, 1, 2)
     train_family(house, FAMILY, RIDGE)
-    with pytest.raises(UsageError, match="no session can tell version 1 from version 2.* version 1 was only trained"):
+    with pytest.raises(UsageError, match=r"no session can tell version 1 from version 2.* version 1 was only trained"):
         compare_versions(house, FAMILY, 1, 2)

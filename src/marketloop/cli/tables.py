@@ -16,7 +16,7 @@ NOUGHT = frozenset({"rank_ic", "rank_ic_raw", "icir", "z"})
 
 def figures_table(screen: Screen, figures: Mapping[str, Any], baseline: Mapping[str, Any], title: str = "") -> None:
     """Print each figure beside what no skill has on the same rows."""
-    rows = [(name, value, baseline.get(name, 0 if name in NOUGHT else None)) for name, value in figures.items()]
+    rows = [(name, value, baseline.get(name, 0 if name in NOUGHT and value is not None else None)) for name, value in figures.items()]
     if rows:
         screen.table(("figure", "model", "no skill"), rows, title=title)
 
