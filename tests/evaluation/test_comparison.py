@@ -71,7 +71,7 @@ def test_side_that_follows_the_signal_is_better_by_every_measure_that_has_an_int
 def test_difference_is_that_of_the_sides_and_lies_inside_its_interval(found: dict[str, Difference]) -> None:
     for difference in found.values():
         document = difference.document()
-        assert tuple(document) == ("metric", "a", "b", "difference", "interval")
+        assert tuple(document) == ("metric", "a", "b", "difference", "interval", "sessions")
         assert document["difference"] == pytest.approx(document["b"] - document["a"])
         if document["interval"] is not None:
             low, high = document["interval"]

@@ -51,6 +51,10 @@ def show_predictions(screen: Screen, document: dict[str, Any]) -> None:
     notes = []
     if any(p["provisional"] for p in answers):
         notes.append("the champion is provisional: no skill is proven, so every signal is HOLD")
+    unsure = sum(p["abstained"] and not p["provisional"] for p in answers)
+    if unsure:
+        least = "the likeliest class has less than the `confidence` of its family, so the signal is HOLD"
+        notes.append(f"abstained from {unsure} of {len(answers)}: {least}")
     if any(p["fallback"] for p in answers):
         notes.append("another configuration answered than the one asked for")
     if any(p["stale"] for p in answers):

@@ -57,7 +57,9 @@ class Screen:
         """Print a table; a column whose values are all numbers is aligned to the right."""
         body = [list(row) for row in rows]
         box, text = _rich("box").SIMPLE_HEAD, _rich("text").Text
-        drawn = _rich("table").Table(title=title or None, box=box, title_justify="left", pad_edge=False)
+        if title:  # a line of its own: Rich would wrap it at the width of the table
+            self.line(title, style="italic")
+        drawn = _rich("table").Table(box=box, pad_edge=False)
         for position, name in enumerate(columns):
             numbers = bool(body) and all(isinstance(row[position], int | float | None) for row in body)
             drawn.add_column(name, justify="right" if numbers else "left", overflow="fold")

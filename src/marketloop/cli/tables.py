@@ -16,7 +16,8 @@ NOUGHT = frozenset({"rank_ic", "rank_ic_raw", "icir", "z"})
 
 def figures_table(screen: Screen, figures: Mapping[str, Any], baseline: Mapping[str, Any], title: str = "") -> None:
     """Print each figure beside what no skill has on the same rows."""
-    rows = [(name, value, baseline.get(name, 0 if name in NOUGHT and value is not None else None)) for name, value in figures.items()]
+    known = {**{name: 0 for name in NOUGHT if figures.get(name) is not None}, **baseline}
+    rows = [(name, value, known.get(name)) for name, value in figures.items()]
     if rows:
         screen.table(("figure", "model", "no skill"), rows, title=title)
 

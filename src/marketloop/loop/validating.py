@@ -198,7 +198,7 @@ def _somebody_else(scorecard: Mapping[str, Any]) -> tuple[str, ...]:
     spoke, candidate = table.get("nominee"), table.get("candidate")
     if spoke == candidate:
         return ()
-    return (f"figures are of {spoke}, nominated before the validation part began; this version is {candidate}",)
+    return (f"the figures are of {spoke}, nominated before validation began; this version is {candidate}",)
 
 
 def _recommendation(family: str, decision: Decision | None, harm: Mapping[str, Any] | None) -> str:
