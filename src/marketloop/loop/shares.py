@@ -13,7 +13,7 @@ from marketloop.evaluation.rank_ic import SMALL_UNIVERSE
 from marketloop.labels import REGIME_CLASSES, regime_classes
 from marketloop.loop.preparing import Prepared
 
-__all__ = ["class_shares", "left_out", "never_seen", "one_sided", "regime_sessions"]
+__all__ = ["class_shares", "left_out", "never_seen", "no_cross_section", "one_sided", "regime_sessions"]
 
 ONE_SIDED = 0.9
 MANY = 0.1
@@ -55,6 +55,18 @@ def left_out(dropped: int, counted: int) -> tuple[str, ...]:
         (
             f"{dropped:,} of {dropped + counted:,} scored sessions have fewer than {SMALL_UNIVERSE} tickers and do not "
             "count for skill or rank IC: collect more tickers that go back as far, or leave out the young ones"
+        ),
+    )
+
+
+def no_cross_section(tickers: int) -> tuple[str, ...]:
+    """Warn that so few tickers are tested by the return of positions, which holds their drift."""
+    if tickers >= SMALL_UNIVERSE:
+        return ()
+    return (
+        (
+            f"{tickers} ticker(s) are no cross-section: what was tested is the return of positions, and names that "
+            "were chosen because they had risen pass by holding on to what rose; the test knows nothing of that choice"
         ),
     )
 

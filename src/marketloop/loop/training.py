@@ -303,7 +303,7 @@ def training_warnings(prepared: Prepared, spec: StreamSpec, table: HoldoutTable)
         warnings.append(
             f"overfit: {'accuracy falls' if spec.family.classes else 'the error rises by'} {table.gap_points:.0f} "
             f"{'points' if spec.family.classes else '%'} from train to test; "
-            "use a shrunk recipe (--algorithm rank_ridge) or smaller trees (--algorithm xgboost --set max_depth=5)"
+            "use a shrunk recipe (--algorithm rank_ridge) or smaller trees (--algorithm xgboost_regularised)"
         )
     if spec.feature_set.startswith("legacy"):
         warnings.append("price levels identify ticker and date: the set legacy is for compatibility only")

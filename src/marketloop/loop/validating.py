@@ -187,9 +187,7 @@ def _overfit_warning(parts: list[dict[str, Any]]) -> tuple[str, ...]:
     what = "accuracy falls by" if "accuracy" in parts[0]["figures"] else "the error grows by"
     unit = "points" if "accuracy" in parts[0]["figures"] else "%"
     text = f"overfit: {what} {100 * gap:.0f} {unit} from rows that were learned from to rows that were not"
-    return (
-        f"{text}; use a shrunk recipe (--algorithm rank_ridge) or smaller trees (--algorithm xgboost --set max_depth=5)",
-    )
+    return (f"{text}; use a shrunk recipe (--algorithm rank_ridge) or smaller trees (--algorithm xgboost_regularised)",)
 
 
 def _somebody_else(scorecard: Mapping[str, Any]) -> tuple[str, ...]:
@@ -198,7 +196,7 @@ def _somebody_else(scorecard: Mapping[str, Any]) -> tuple[str, ...]:
     spoke, candidate = table.get("nominee"), table.get("candidate")
     if spoke == candidate:
         return ()
-    return (f"the figures are of {spoke}, nominated before validation began; this version is {candidate}",)
+    return (f"the figures are of {spoke}, nominated before validation began; the version itself is {candidate}",)
 
 
 def _recommendation(family: str, decision: Decision | None, harm: Mapping[str, Any] | None) -> str:
