@@ -121,6 +121,11 @@ def test_full_standard_output_is_one_sentence(project: Path) -> None:
     assert "the disk is full" in done.stderr
 
 
+def test_python_runs_the_package_as_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "marketloop", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("marketloop ")
+
+
 def test_reader_that_goes_away_is_no_failure(project: Path) -> None:
     ours, theirs = os.pipe()
     os.close(ours)
