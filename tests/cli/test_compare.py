@@ -35,7 +35,7 @@ def test_compare_prints_what_the_reference_says(two: Path, ask: Ask) -> None:
     assert differences(EXAMPLES["compare"], found) == []
     assert tuple(found)[:4] == ("a", "b", "differences", "recommendation")
     for difference in found["differences"]:
-        assert tuple(difference) == ("metric", "a", "b", "difference", "interval")
+        assert tuple(difference) == ("metric", "a", "b", "difference", "interval", "sessions")
     assert {"accuracy", "rank_ic", "sharpe_ratio", "max_drawdown"} <= {d["metric"] for d in found["differences"]}
     assert found["basis"]["kind"] == "versions"
     assert ask("--project", two, "compare", "v1", "v2") == found

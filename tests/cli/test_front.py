@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -118,6 +119,19 @@ def test_full_standard_output_is_one_sentence(project: Path) -> None:
         )
     assert (done.returncode, done.stderr.count("\n")) == (3, 1)
     assert "the disk is full" in done.stderr
+
+
+def test_python_runs_the_package_as_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "marketloop", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("marketloop ")
+
+
+def test_reader_that_goes_away_is_no_failure(project: Path) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    done = subprocess.run([*COMMAND, "config", "--project", str(project)], stdout=theirs, stderr=-1, check=False)
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_front_ends_quietly_when_the_reader_goes_away(project: Path) -> None:

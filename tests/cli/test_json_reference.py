@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,12 @@ def differences(example: Any, actual: Any, where: str = "") -> list[str]:
             return [f"{where}: {type(actual).__name__} instead of a list"]
         return [d for value in actual for d in differences(example[0] if example else None, value, f"{where}[]")]
     return [f"{where}: {type(actual).__name__} instead of a value"] if isinstance(actual, dict | list) else []
+
+
+@pytest.fixture(scope="module")
+def project(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the shared project: commands that train leave versions behind."""
+    return Path(shutil.copytree(project, tmp_path_factory.mktemp("reference") / "mine"))
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,12 @@ def test_screen_prints_a_table_with_numbers_to_the_right() -> None:
     assert any(line.split() == ["b", "1,000"] for line in lines)
 
 
+def test_title_of_a_narrow_table_stays_on_one_line() -> None:
+    stream = io.StringIO()
+    Screen(stream).table(("n",), [(5,)], title="as of 2017-09-01, momentum_ranker v2")
+    assert stream.getvalue().splitlines()[0].rstrip() == "as of 2017-09-01, momentum_ranker v2"
+
+
 def test_progress_draws_nothing_when_it_is_not_wanted(capsys: pytest.CaptureFixture[str]) -> None:
     with progress("work", wanted=False) as update:
         update(1, 2, "x")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import shutil
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from tests.cli.conftest import Ask
 
 from marketloop.cli import main
+from marketloop.cli.render import Screen
+from marketloop.cli.train import show_trained
 
 pytestmark = pytest.mark.xdist_group("commands")
 
@@ -69,6 +72,12 @@ def test_retrain_with_force_demands_a_reason(project: Path, ask: Ask) -> None:
         (("--algorithm", "xgbost"), 'Did you mean "xgboost"?'),
         (("--algorithm", "ridge", "--set", "penalti=3"), 'Did you mean "penalty"?'),
         (("--algorithm", "ridge", "--set", "penalty=much"), "expected a value of type float"),
+        (
+            ("--algorithm", "ridge", "--set", "penalty=-1"),
+            "penalty = -1.0 for the recipe rank_ridge: expected 1e-06 to",
+        ),
+        (("--algorithm", "xgboost", "--set", "max_depth=99"), "expected 1 to 16"),
+        (("--algorithm", "ridge", "--set", "calibrate=isotonik"), 'Did you mean "isotonic"?'),
         (("--set", "max_depth=3"), "name one with --algorithm"),
         (("--threshold", "2"), "expected a fraction between 0 and 1"),
         (("--target-days", "0"), "--target-days"),
@@ -90,6 +99,7 @@ def test_train_keeps_a_candidate_and_promotes_nothing(copy: Path, ask: Ask) -> N
     made = ask("--project", copy, "train", "price_predictor", *FAST, *flags)
     assert (made["family"], made["version"], made["recipe"]) == ("price_predictor", 2, "rank_ridge")
     assert made["params"]["penalty"] == 3
+    assert made["nominee"] == made["figures_of"] == "rank_ridge(penalty=3.0)"
     assert set(made["figures"]) == set(made["baseline"]) == {"train", "validation", "test"}
     assert set(made["figures"]["test"]) == set(made["baseline"]["test"]) == FIGURES | {"rank_ic"}
     assert sum(made["class_shares"].values()) == pytest.approx(1)
@@ -104,6 +114,39 @@ def test_train_keeps_a_candidate_and_promotes_nothing(copy: Path, ask: Ask) -> N
     assert (found["verdict"], found["checks"]) == (None, [])
     assert [grade["name"] for grade in found["grades"]] == ["overfit"]
     assert "retrain price_predictor" in found["recommendation"]
+
+
+def test_train_says_whose_figures_it_shows_and_why_the_best_mean_was_not_nominated() -> None:
+    figures = {part: {"accuracy": 0.5, "rank_ic": 0.01} for part in ("train", "validation", "test")}
+    document = {
+        "family": "price_predictor",
+        "version": 2,
+        "tickers": 12,
+        "sessions": 400,
+        "rows": 4000,
+        "features": ["rsi"],
+        "data_version": "0",
+        "figures": figures,
+        "baseline": figures,
+        "part_rows": dict.fromkeys(figures, 100),
+        "nominee": "rank_ridge",
+        "figures_of": "xgboost",
+        "inner_rank_ic": {"rank_ridge": 0.01, "xgboost": 0.02},
+        "class_shares": {},
+        "regime_sessions": {},
+        "warnings": [],
+        "path": "v2",
+    }
+    stream = io.StringIO()
+    show_trained(Screen(stream), document)
+    said = " ".join(stream.getvalue().split())
+    assert "these figures are of xgboost, which was nominated before the validation part began" in said
+    assert "nominated: rank_ridge" in said
+    assert "xgboost has the best mean, but its lead over the family's first recipe is within one standard error" in said
+    stream.truncate(0)
+    show_trained(Screen(stream), {**document, "figures_of": "rank_ridge", "inner_rank_ic": {}})
+    assert "these figures are of" not in stream.getvalue()
+    assert "recipe: rank_ridge (one was asked for, or the history is too short" in stream.getvalue()
 
 
 def test_train_warns_when_one_class_holds_nearly_all_rows(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -210,6 +253,8 @@ def test_status_shows_the_project_and_why_not(project: Path, ask: Ask, capsys: p
     # The recipe of the settings has not been trained yet: the champion was made by another.
     assert (said["running"], family["champion"], family["can_retrain_now"]) == (False, 1, True)
     assert "no loop is running" in family["why_no_run"]
+    regimes = said["families"][2]
+    assert regimes["can_retrain_now"] is (regimes["why_not"] is None)
     main(["init", "fresh"])
     assert "marketloop collect" in ask("--project", "fresh", "status")["families"][0]["why_not"]
     assert main(["--project", str(project), "status"]) == 0

@@ -13,7 +13,7 @@ from tests.evaluation.learners import Teller, buy_minus_sell
 
 from marketloop.core.catalog import Family
 from marketloop.dataset import LabelSpec
-from marketloop.evaluation.comparison import Difference, compare_scores, shared_rows
+from marketloop.evaluation.comparison import Difference, compare_scores, shared_rows, undecided
 from marketloop.evaluation.intervals import ewc_interval
 from marketloop.evaluation.overfitting import long_short_returns
 from marketloop.evaluation.performance import performance_of, sharpe_interval
@@ -71,7 +71,7 @@ def test_side_that_follows_the_signal_is_better_by_every_measure_that_has_an_int
 def test_difference_is_that_of_the_sides_and_lies_inside_its_interval(found: dict[str, Difference]) -> None:
     for difference in found.values():
         document = difference.document()
-        assert tuple(document) == ("metric", "a", "b", "difference", "interval")
+        assert tuple(document) == ("metric", "a", "b", "difference", "interval", "sessions")
         assert document["difference"] == pytest.approx(document["b"] - document["a"])
         if document["interval"] is not None:
             low, high = document["interval"]
@@ -177,3 +177,14 @@ def test_one_series_is_compared_by_its_classes_and_by_following_its_sign() -> No
     assert set(names) == {"accuracy", "log_loss", "sharpe_ratio", "max_drawdown"}
     assert names["sharpe_ratio"].b == pytest.approx(-names["sharpe_ratio"].a)
     assert names["sharpe_ratio"].better == "b"
+
+
+def test_undecided_comparison_names_the_other_figures_that_would_decide() -> None:
+    wide, narrow = (np.random.default_rng(1).normal(mean, 1.0, 400) for mean in (0.0, 1.0))
+    main = Difference("rank_ic", 0.0, 0.01, ewc_interval(wide))
+    other = Difference("ic1", 0.0, 1.0, ewc_interval(narrow))
+    assert "nothing shows that either is better" in undecided(main, (main,))
+    said = undecided(main, (main, other))
+    assert "nothing shows" not in said
+    assert "rank_ic, which sums it up, does not tell which is better" in said
+    assert "ic1 would, but one figure of 2 may well do so by luck" in said

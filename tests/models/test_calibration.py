@@ -84,6 +84,19 @@ def test_curves_never_turn_the_order_around(method: str, market: Matrix) -> None
     assert (np.diff(inside) > 0).all()  # steps keep a little of what was said
 
 
+def test_no_step_of_isotonic_calibration_says_never_or_always(market: Matrix) -> None:
+    tail = cut_tail(market, 0.2)[1].session.min()
+    sure = np.where(truth_of(market) < 0.45, 1, np.where(truth_of(market) > 0.55, 0, market.label)).astype(np.float32)
+    told = replace(market, label=np.where(market.session >= tail, sure, market.label))
+    learner = Calibrated(Overconfident(), "isotonic").fit(told)
+    rows = len(market.take(market.session >= tail))
+    for curve in learner.curves:
+        assert curve(np.array([0.01]))[0] > 0.5 / rows
+        assert curve(np.array([0.99]))[0] < 1 - 0.5 / rows
+    surprised = -np.log(learner.predict(told).min())
+    assert surprised < np.log(2 * rows)
+
+
 def test_probabilities_that_say_the_opposite_are_flattened_and_not_turned(market: Matrix) -> None:
     turned = replace(market, label=1 - market.label)
     learner = Calibrated(Overconfident(), "sigmoid").fit(turned)

@@ -106,7 +106,7 @@ def _show(screen: Screen, document: dict[str, Any]) -> None:
             *(_between(b["sharpe_interval"]) for b in benchmarks.values()),
         ],
     )
-    rows.append(["better by, per year", None, *(b["excess_return"] for b in benchmarks.values())])
+    rows.append(["account better by, per year", None, *(b["excess_return"] for b in benchmarks.values())])
     rows.append(["  95 % interval", None, *(_between(b["excess_interval"]) for b in benchmarks.values())])
     screen.table(("figure", "account", *names), rows)
     screen.pairs(
@@ -122,4 +122,4 @@ def _show(screen: Screen, document: dict[str, Any]) -> None:
 
 
 def _between(bounds: list[float] | None) -> str | None:
-    return None if bounds is None else f"{bounds[0]:.3g} .. {bounds[1]:.3g}"
+    return None if bounds is None else f"{bounds[0]:.3g} to {bounds[1]:.3g}"

@@ -89,10 +89,10 @@ def _show(screen: Screen, document: dict[str, Any]) -> None:
         f"{basis['text']}"
     )
     rows = [
-        (_UNITS.get(d["metric"], d["metric"]), d["a"], d["b"], d["difference"], _interval(d["interval"]))
+        (_UNITS.get(d["metric"], d["metric"]), d["a"], d["b"], d["difference"], _interval(d["interval"]), d["sessions"])
         for d in document["differences"]
     ]
-    screen.table(("figure", a["name"], b["name"], f"{b['name']} less {a['name']}", "95 % interval"), rows)
+    screen.table(("figure", a["name"], b["name"], f"{b['name']} less {a['name']}", "95 % interval", "sessions"), rows)
     if document["gate"] is not None:
         gate = document["gate"]
         screen.line(f"the gate about {b['name']}: {gate['verdict']} ({gate['reason_code']}), {gate['reason']}")

@@ -9,7 +9,7 @@ import typer
 from marketloop.cli.call import Answer, Call
 from marketloop.cli.flags import FeatureFlags
 from marketloop.cli.render import Screen
-from marketloop.cli.tables import warning_lines
+from marketloop.cli.tables import features_table, warning_lines
 
 __all__ = ["command"]
 
@@ -33,10 +33,9 @@ def command(
 def _show(screen: Screen, document: dict[str, Any]) -> None:
     screen.heading(f"{document['family']} v{document['version']} ({document['config_key']}), {document['recipe']}")
     features = document["features"]
-    rows = [(f["name"], _share(f["share"]), _share(f["contribution"]), _lost(f["permutation"])) for f in features]
-    if rows:
-        screen.table(("feature", "gain, share", "SHAP, share", "rank IC lost by a shuffle"), rows)
-        shown = f"{len(rows)} of {document['total']} features"
+    if features:
+        features_table(screen, features)
+        shown = f"{len(features)} of {document['total']} features"
         screen.line(f"{shown}; the top five hold {document['top_share']:.0%} of the gain")
     else:
         screen.line("the recipe says nothing about its features")
@@ -44,12 +43,6 @@ def _show(screen: Screen, document: dict[str, Any]) -> None:
         screen.line(
             f"SHAP and shuffle: {document['sessions']} labelled sessions that the fit had not seen", style="dim"
         )
+    elif features:
+        screen.line("SHAP and shuffle are measured when the gate is asked: marketloop retrain", style="dim")
     warning_lines(screen, document["warnings"])
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"
-
-
-def _lost(value: float | None) -> str:
-    return "-" if value is None else f"{value:+.4f}"

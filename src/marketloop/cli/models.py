@@ -32,18 +32,29 @@ def command(
             return
         extra = (sort,) if sort and sort not in {*_FIGURES, "version", "trained_at"} else ()
         names = (*_FIGURES, *extra)
-        columns = ("family", "configuration", "version", "verdict", "status", *names, "no skill accuracy", "trained")
+        keys = sorted({model["config_key"] for model in document["models"]})
+        several = len(keys) > 1
+        own = ("family", *(("config_key",) if several else ()), "version", "verdict", "status")
+        headings = ("configuration" if name == "config_key" else name for name in own)
         screen.table(
-            columns,
+            (*headings, *names, "no skill accuracy", "trained"),
             [
                 (
-                    *(model[k] or "-" for k in ("family", "config_key", "version", "verdict", "status")),
+                    *(model[k] or "-" for k in own),
                     *(model["metrics"].get(name) for name in names),
                     model["baseline"].get("accuracy"),
                     model["trained_at"][:16],
                 )
                 for model in document["models"]
             ],
+            title="" if several else f"configuration {keys[0]}",
         )
+        examined = {bool(model["verdict"]) for model in document["models"]}
+        if examined == {True, False}:
+            screen.line(
+                "figures of a version without verdict are of the newest tenth of its rows, those of the others of a "
+                "walk-forward: other sessions, not to be compared",
+                style="dim",
+            )
 
     return Answer(document, show)

@@ -39,15 +39,22 @@ def show_predictions(screen: Screen, document: dict[str, Any]) -> None:
             for p in answers
         ]
     else:
-        columns = ("ticker", "signal", "score", "low", "high")
-        rows = [(p["ticker"], p["signal"], p["score"], p["low"], p["high"]) for p in answers]
+        ends = ("low", "high") if any(p["low"] is not None for p in answers) else ()
+        columns = ("ticker", "signal", "score", *ends)
+        rows = [(p["ticker"], p["signal"], p["score"], *(p[end] for end in ends)) for p in answers]
     title = f"as of {document['as_of']}"
     if answers:
         title += f", {answers[0]['family']} v{answers[0]['model_version']} ({answers[0]['config_key']})"
     screen.table(columns, rows, title=title)
+    if any(p["low"] is not None for p in answers):
+        screen.line("low and high: the conformal interval that should hold nine outcomes of ten", style="dim")
     notes = []
     if any(p["provisional"] for p in answers):
         notes.append("the champion is provisional: no skill is proven, so every signal is HOLD")
+    unsure = sum(p["abstained"] and not p["provisional"] for p in answers)
+    if unsure:
+        least = "the likeliest class has less than the `confidence` of its family, so the signal is HOLD"
+        notes.append(f"abstained from {unsure} of {len(answers)}: {least}")
     if any(p["fallback"] for p in answers):
         notes.append("another configuration answered than the one asked for")
     if any(p["stale"] for p in answers):

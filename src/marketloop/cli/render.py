@@ -35,6 +35,7 @@ class Screen:
         self._console = _rich("console").Console(
             file=stream, width=None if stream.isatty() else _PIPE_WIDTH, highlight=False, markup=False, emoji=False
         )
+        self._console.on_broken_pipe = _let_go
 
     def line(self, text: str = "", *, style: str = "") -> None:
         """Print one line, wrapped at words."""
@@ -56,13 +57,20 @@ class Screen:
         """Print a table; a column whose values are all numbers is aligned to the right."""
         body = [list(row) for row in rows]
         box, text = _rich("box").SIMPLE_HEAD, _rich("text").Text
-        drawn = _rich("table").Table(title=title or None, box=box, title_justify="left", pad_edge=False)
+        if title:  # a line of its own: Rich would wrap it at the width of the table
+            self.line(title, style="italic")
+        drawn = _rich("table").Table(box=box, pad_edge=False)
         for position, name in enumerate(columns):
             numbers = bool(body) and all(isinstance(row[position], int | float | None) for row in body)
             drawn.add_column(name, justify="right" if numbers else "left", overflow="fold")
         for row in body:
             drawn.add_row(*(text(cell(value)) for value in row))
         self._console.print(drawn)
+
+
+def _let_go() -> None:
+    """Let the front door see that the reader has seen enough; Rich would end the process with exit code 1."""
+    raise BrokenPipeError
 
 
 def cell(value: Any) -> str:

@@ -7,14 +7,17 @@ from typing import Any
 
 from marketloop.cli.render import Screen
 
-__all__ = ["checks_table", "figures_table", "parts_table", "quality_lines", "warning_lines"]
+__all__ = ["checks_table", "features_table", "figures_table", "parts_table", "quality_lines", "warning_lines"]
 
 SHOWN = 8
+NOUGHT = frozenset({"rank_ic", "rank_ic_raw", "icir", "z"})
+"""Figures of which no skill has 0, by what they are."""
 
 
 def figures_table(screen: Screen, figures: Mapping[str, Any], baseline: Mapping[str, Any], title: str = "") -> None:
     """Print each figure beside what no skill has on the same rows."""
-    rows = [(name, value, baseline.get(name)) for name, value in figures.items()]
+    known = {**{name: 0 for name in NOUGHT if figures.get(name) is not None}, **baseline}
+    rows = [(name, value, known.get(name)) for name, value in figures.items()]
     if rows:
         screen.table(("figure", "model", "no skill"), rows, title=title)
 
@@ -27,6 +30,20 @@ def checks_table(screen: Screen, checks: Iterable[Mapping[str, Any]]) -> None:
     ]
     if rows:
         screen.table(("check", "value", "threshold", "result", "hard", "detail"), rows)
+
+
+def features_table(screen: Screen, features: Iterable[Mapping[str, Any]], title: str = "") -> None:
+    """Print what a version leans on: shares of gain and SHAP in percent, and the rank IC that a shuffle costs."""
+    rows = [(f["name"], _share(f["share"]), _share(f["contribution"]), _lost(f["permutation"])) for f in features]
+    screen.table(("feature", "gain, share", "SHAP, share", "rank IC lost by a shuffle"), rows, title=title)
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
+def _lost(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.4f}"
 
 
 def parts_table(screen: Screen, parts: Sequence[Mapping[str, Any]]) -> None:

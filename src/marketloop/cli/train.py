@@ -14,7 +14,7 @@ from marketloop.cli.tables import warning_lines
 from marketloop.cli.tune import show_tuned
 from marketloop.core.errors import UsageError
 
-__all__ = ["command"]
+__all__ = ["command", "show_trained"]
 
 _PARTS = ("train", "validation", "test")
 
@@ -53,7 +53,7 @@ def command(
         )
         call.room("loop.mirroring").drain_mirrors(house)
     document: dict[str, Any] = {**trained.document(), **({} if tuned is None else {"tuning": tuned.document()})}
-    return Answer(document, lambda screen: _show(screen, document))
+    return Answer(document, lambda screen: show_trained(screen, document))
 
 
 def _search(call: Call, choices: Any, given: Mapping[str, Any], *, wanted: bool) -> Callable[..., Any]:
@@ -70,7 +70,8 @@ def _search(call: Call, choices: Any, given: Mapping[str, Any], *, wanted: bool)
     return lambda house, family, tell: tuning.tune_family(house, family, request, tell=tell)
 
 
-def _show(screen: Screen, document: dict[str, Any]) -> None:
+def show_trained(screen: Screen, document: dict[str, Any]) -> None:
+    """Print the candidate: rows, figures of each part beside no skill, who was nominated, and what comes next."""
     if "tuning" in document:
         show_tuned(screen, document["tuning"])
     name = f"{document['family']} v{document['version']}"
@@ -84,12 +85,13 @@ def _show(screen: Screen, document: dict[str, Any]) -> None:
         [name, *(document[side][part][name] for part in _PARTS for side in ("figures", "baseline"))] for name in names
     ]
     screen.table(columns, [["rows", *(x for p in _PARTS for x in (document["part_rows"][p], None))], *values])
-    inner = document["inner_rank_ic"]
-    if inner:
-        ranked = sorted(inner.items(), key=lambda item: -item[1])
-        screen.table(("recipe", "inner rank IC"), ranked, title=f"nominated: {document['recipe']}")
-    else:
-        screen.line(f"recipe: {document['recipe']} (the history is too short to compare recipes)")
+    if document["figures_of"] != document["nominee"]:
+        screen.line(
+            f"these figures are of {document['figures_of']}, which was nominated before the validation part began; the "
+            f"candidate is {document['nominee']}, nominated by all that is known",
+            style="yellow",
+        )
+    _nomination(screen, document)
     if document["class_shares"]:
         shares = ", ".join(f"{name} {share:.1%}" for name, share in document["class_shares"].items())
         screen.line(f"classes: {shares}")
@@ -99,3 +101,21 @@ def _show(screen: Screen, document: dict[str, Any]) -> None:
     warning_lines(screen, document["warnings"])
     screen.line(f"kept in {document['path']}")
     screen.line(f"promoted nothing; next: marketloop retrain {document['family']}", style="dim")
+
+
+def _nomination(screen: Screen, document: dict[str, Any]) -> None:
+    """Print who was nominated, and how every contender did in the inner validation."""
+    inner: dict[str, float] = document["inner_rank_ic"]
+    if not inner:
+        why = "one was asked for, or the history is too short to compare several"
+        screen.line(f"recipe: {document['nominee']} ({why})")
+        return
+    figure = "inner rank IC" if "rank_ic" in document["figures"]["test"] else "inner log probability"
+    ranked = sorted(inner.items(), key=lambda item: -item[1])
+    screen.table(("recipe", figure), ranked, title=f"nominated: {document['nominee']}")
+    if ranked[0][0] != document["nominee"]:
+        screen.line(
+            f"{ranked[0][0]} has the best mean, but its lead over the family's first recipe is within one standard "
+            "error",
+            style="dim",
+        )

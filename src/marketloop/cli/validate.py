@@ -10,7 +10,7 @@ import typer
 from marketloop.cli.call import Answer, Call
 from marketloop.cli.flags import FeatureFlags
 from marketloop.cli.render import Screen
-from marketloop.cli.tables import checks_table, figures_table, parts_table, warning_lines
+from marketloop.cli.tables import checks_table, features_table, figures_table, parts_table, warning_lines
 
 __all__ = ["command"]
 
@@ -50,8 +50,7 @@ def command(
             rows = [list(grade.values()) for grade in document["grades"]]
             screen.table(("grade", "value", "threshold", "result"), rows)
         if document["features"]:
-            shares = [list(feature.values()) for feature in document["features"]]
-            screen.table(("feature", "share", "SHAP share", "rank IC lost"), shares, title="top features")
+            features_table(screen, document["features"], title="top features")
         if document["trials"] is not None:
             plain = {k: v for k, v in document["trials"].items() if not isinstance(v, dict | list)}
             screen.heading("trials (recorded, never deciding)")

@@ -83,6 +83,7 @@ class Difference:
             "b": _finite(self.b),
             "difference": _finite(self.difference),
             "interval": [self.interval.low, self.interval.high] if known and self.interval is not None else None,
+            "sessions": None if self.interval is None else self.interval.n,
         }
 
 
@@ -119,12 +120,18 @@ def main_difference(differences: Sequence[Difference]) -> Difference | None:
     return next((found[name] for name in MAIN if name in found), None)
 
 
-def undecided(main: Difference | None) -> str:
-    """Say why a comparison tells nothing."""
+def undecided(main: Difference | None, differences: Sequence[Difference] = ()) -> str:
+    """Say why a comparison tells nothing, and which of the other `differences` leave zero out all the same."""
     if main is None:
         return "there is no figure by which the two can be told apart"
     if main.interval is None or not main.interval.known:
         return f"too few sessions to tell the two apart ({main.sentence})"
+    apart = [found.metric for found in differences if found.metric != main.metric and found.better is not None]
+    if apart:
+        return (
+            f"{main.metric}, which sums it up, does not tell which is better ({main.sentence}); {' and '.join(apart)} "
+            f"would, but one figure of {len(differences)} may well do so by luck"
+        )
     return f"nothing shows that either is better ({main.sentence})"
 
 

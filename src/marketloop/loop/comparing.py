@@ -236,14 +236,23 @@ def _basis(a: _Side, b: _Side) -> tuple[SharedRows, dict[str, Any]]:
     if len(rows.sessions) == 0:
         raise UsageError(
             f"no session can tell version {a.row.version} from version {b.row.version}: none is newer than the "
-            "training of either, and no two walk-forward streams of theirs overlap; collect newer bars, "
-            "then compare again"
+            f"training of both, and {_no_record(a, b)}; collect newer bars, then compare again"
         )
     few = "no session is" if len(own.sessions) == 0 else f"only {len(own.sessions)} sessions are"
     text = (
         f"{few} new to both versions; until a version was trained, the walk-forward stream of its recipe speaks for it"
     )
     return rows, {"kind": "streams", "text": text}
+
+
+def _no_record(a: _Side, b: _Side) -> str:
+    """Say why what was said before the training of two versions cannot tell them apart."""
+    candidates = [side.row.version for side in (a, b) if side.stream_id is None]
+    if candidates:
+        return f"version {candidates[0]} was only trained: no walk-forward stream speaks for it"
+    if a.stream_id == b.stream_id:
+        return "until then one walk-forward stream spoke for both"
+    return "their walk-forward streams do not overlap"
 
 
 def extent(rows: SharedRows, prepared: Prepared) -> dict[str, Any]:
@@ -286,7 +295,7 @@ def _advice(a: _Side, b: _Side, differences: Sequence[Difference]) -> str:
         return f"{better} did better on these sessions ({main.sentence}); the gate alone decides what serves"
     serving = next((side for side in (a, b) if side.status in {"champion", "provisional"}), None)
     keep = f"keep version {serving.row.version}, which serves" if serving else "keep what serves"
-    return f"{keep}: {undecided(main)}"
+    return f"{keep}: {undecided(main, differences)}"
 
 
 def _silent(what: str, done: int, total: int) -> None:

@@ -99,7 +99,7 @@ def _set_advice(a: Mapping[str, Any], b: Mapping[str, Any], differences: Sequenc
     if main is not None and main.better is not None:
         better = b if main.better == "b" else a
         return f"{better['name']} does better here ({main.sentence}); this is one look at one recipe, not a verdict"
-    return f"keep the set {configured}: {undecided(main)}"
+    return f"keep the set {configured}: {undecided(main, differences)}"
 
 
 def _silent(what: str, done: int, total: int) -> None:

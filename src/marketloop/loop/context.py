@@ -18,6 +18,7 @@ from marketloop.data.sources.series import context_series_from_files, sector_ser
 from marketloop.loop.house import House
 
 __all__ = [
+    "NO_INDEX",
     "Market",
     "MissingContextError",
     "index_market",
@@ -31,6 +32,7 @@ __all__ = [
 BEFORE = dt.timedelta(days=450)
 AFTER = dt.timedelta(days=30)
 FILE_ENDINGS = (".csv", ".parquet")
+NO_INDEX = 'context is missing: there is no S&P 500 series; name one with [context] spx = "TICKER" or "FILE"'
 
 
 class MissingContextError(UsageError):
@@ -127,9 +129,7 @@ def _newest(index: pl.DataFrame, closes: pl.DataFrame, now: dt.datetime) -> dt.d
 def _index_values(house: House, index: pl.DataFrame | None) -> pl.DataFrame:
     """Return the S&P 500 as known by now, or say what is wrong with it."""
     if index is None or index.drop_nulls("value").is_empty():
-        raise MissingContextError(
-            'context is missing: there is no S&P 500 series; name one with [context] spx = "TICKER" or "FILE"'
-        )
+        raise MissingContextError(NO_INDEX)
     bad = index.filter(~(pl.col("value").is_finite() & (pl.col("value") > 0)))
     if not bad.is_empty():
         raise UsageError(

@@ -42,7 +42,7 @@ def importance(house: House, family: str | None = None, version: int | None = No
         "version": row.version,
         "recipe": row.recipe,
         "sessions": measured.get("sessions"),
-        "total": len(gain),
+        "total": measured.get("total", len(gain)),
         "top_share": sum(sorted(gain.values(), reverse=True)[:TOP]) if gain else None,
         "features": top_features(gain, measured, top),
         "units": dict(UNITS),
@@ -51,12 +51,17 @@ def importance(house: House, family: str | None = None, version: int | None = No
 
 
 def measured_importance(house: House, row: Version) -> Mapping[str, Any]:
-    """Return importance as it was measured, or the learner's own shares where nothing was."""
+    """Return importance as it was measured, or the learner's own shares where nothing was: the largest are kept.
+
+    `total` is then there and counts all features of the version.
+    """
     measured: Mapping[str, Any] = row.scorecard.get("importance") or {}
     gain = dict(measured.get("gain", {}))
-    if not gain and row.state == "complete":
-        gain = dict(house.registry.load(row.slot, row.version).manifest.get("importance", {}))
-    return {**measured, "gain": gain}
+    if gain or row.state != "complete":
+        return {**measured, "gain": gain}
+    manifest = house.registry.load(row.slot, row.version).manifest
+    kept = dict(manifest.get("importance", {}))
+    return {**measured, "gain": kept, "total": len(manifest["features"]) if kept else 0}
 
 
 def top_features(shares: Mapping[str, float], measured: Mapping[str, Any], count: int = TOP) -> list[dict[str, Any]]:

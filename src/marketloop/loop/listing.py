@@ -10,11 +10,11 @@ from marketloop.loop.house import House
 from marketloop.registry.documents import champion_document, models_document
 from marketloop.state.versions import MAIN_FIGURES
 
-__all__ = ["MAIN_FIGURE", "champions", "models"]
+__all__ = ["MAIN_FIGURE", "champions", "in_order", "models"]
 
 MAIN_FIGURE, NO_ORDER_FIGURE = MAIN_FIGURES
 
-SMALLER_IS_BETTER = frozenset({"log_loss", "brier"})
+SMALLER_IS_BETTER = frozenset({"log_loss", "brier", "rmse", "mae"})
 OWN = ("version", "trained_at")
 
 
@@ -40,15 +40,15 @@ def models(house: House, family: str | None = None, *, sort: str | None = None, 
     if rows and sort is not None and sort not in known | set(OWN):
         raise unknown_name("figure", sort, known | set(OWN))
     if not best:
-        return {"models": rows if sort is None else _sorted(rows, sort)}
+        return {"models": rows if sort is None else in_order(rows, sort)}
     first: dict[tuple[str, str], dict[str, Any]] = {}
     for name in dict.fromkeys(row["family"] for row in rows):
         own = [row for row in rows if row["family"] == name]
         figure = sort or (MAIN_FIGURE if any(_known(row, MAIN_FIGURE) for row in own) else NO_ORDER_FIGURE)
-        for row in _sorted(own, figure):
+        for row in in_order(own, figure):
             if figure in OWN or _known(row, figure):
                 first.setdefault((name, row["config_key"]), row)
-    return {"models": list(first.values()) if sort is None else _sorted(list(first.values()), sort)}
+    return {"models": list(first.values()) if sort is None else in_order(list(first.values()), sort)}
 
 
 def champions(house: House, family: str | None = None, at: Any = None) -> dict[str, Any]:
@@ -58,7 +58,8 @@ def champions(house: House, family: str | None = None, at: Any = None) -> dict[s
     return champion_document(house.state, family=family, at=at)
 
 
-def _sorted(rows: list[dict[str, Any]], figure: str) -> list[dict[str, Any]]:
+def in_order(rows: list[dict[str, Any]], figure: str) -> list[dict[str, Any]]:
+    """Return the rows of a `models` document, best first by `figure`; those without it come last."""
     if figure in OWN:
         return sorted(rows, key=lambda row: row[figure], reverse=True)
     sign = 1 if figure in SMALLER_IS_BETTER else -1

@@ -78,6 +78,7 @@ class Answers:
         other = p.ticker in self.second and self.rollout is not None and self.rollout.version is not None
         own = self.champion.status == "provisional"
         provisional = self.second_provisional if other else own
+        abstained = provisional or abstains(p.probability, self.confidence)
         return {
             "ticker": p.ticker,
             "family": self.champion.slot.family,
@@ -86,13 +87,13 @@ class Answers:
             "fallback": self.fallback,
             "probability": p.probability,
             "class": p.class_name,
-            "signal": p.signal,
+            "signal": "HOLD" if abstained else p.signal,  # the bar may have been set since the row was written
             "classes": {name: p.classes[name] for name in (self.order or p.classes) if name in p.classes},
             "score": p.score,
             "low": p.low,
             "high": p.high,
             "provisional": provisional,
-            "abstained": provisional or abstains(p.probability, self.confidence),
+            "abstained": abstained,
             "stale": self.stale,
             "assigned": assign(p.ticker, self.champion.version, self.rollout),
             "rollout": _rollout_document(self.rollout),

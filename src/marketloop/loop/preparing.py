@@ -222,7 +222,8 @@ def choose(house: House, family: str, choices: Choices | None = None) -> StreamS
     Raises
     ------
     UsageError
-        A recipe, hyperparameter or feature set is unknown, or hyperparameters are given without naming one recipe.
+        A recipe, hyperparameter or feature set is unknown, hyperparameters are given without naming one recipe, or one
+        is out of its range.
     """
     choices = choices or Choices()
     kind = house.catalog.family(family)
@@ -316,6 +317,9 @@ def _contenders(house: House, family: Family, names: Sequence[str], params: Mapp
         recipe = house.catalog.recipe(name)
         grid = ({},) if params else recipe.grid
         contenders += [Contender(recipe, {**checked_parameters(recipe, params), **point}) for point in grid]
+    if params:  # what the recipe itself refuses is wrong use now, and not a failed cycle later
+        for contender in contenders:
+            contender.build(seed=0, threads=1)
     return tuple(contenders)
 
 

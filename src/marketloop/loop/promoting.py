@@ -8,12 +8,14 @@ from typing import Any
 from marketloop.core.catalog import Check
 from marketloop.dataset import newest_rows
 from marketloop.evaluation.gate import Verdict
+from marketloop.evaluation.scorecard import Scorecard
 from marketloop.loop.examining import Examined, Made
 from marketloop.loop.flight import Flight
 from marketloop.loop.floors import floor_checks
 from marketloop.loop.house import House
 from marketloop.loop.results import FamilyResult, check_document
 from marketloop.loop.scoring import about, board, interval_reach, output_of
+from marketloop.loop.shares import left_out, no_cross_section
 from marketloop.registry import Ruling
 from marketloop.runtime.redact import redact_text
 
@@ -108,6 +110,13 @@ def _journal(house: House, made: Made, *, provisional: bool) -> None:
     house.registry.write_scoreboard(made.slot, made.candidate.version, predictions, at=house.clock.now())
 
 
+def _what_counted(made: Made, card: Scorecard) -> tuple[str, ...]:
+    """Say of which rows the series that decides was made, where a reader would not guess it."""
+    if made.spec.family.unit == "session":
+        return ()
+    return (*no_cross_section(len(made.prepared.panel.tickers)), *left_out(card.x.dropped, len(card.x)))
+
+
 def _result(examined: Examined, ruling: Ruling, checks: tuple[Check, ...]) -> FamilyResult:
     made, card = examined.made, examined.scorecard
     metrics: Mapping[str, Any] = card.figures()
@@ -122,6 +131,6 @@ def _result(examined: Examined, ruling: Ruling, checks: tuple[Check, ...]) -> Fa
         metrics={**metrics, "rank_ic": card.ic.mean, "icir": card.icir, "z": card.z},
         baseline=card.baseline_figures(),
         checks=checks,
-        warnings=made.prepared.warnings,
+        warnings=(*made.prepared.warnings, *_what_counted(made, card)),
         record=ruling.record,
     )

@@ -9,12 +9,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from marketloop.core.values import Matrix
+from marketloop.evaluation.rank_ic import SMALL_UNIVERSE
 from marketloop.labels import REGIME_CLASSES, regime_classes
 from marketloop.loop.preparing import Prepared
 
-__all__ = ["class_shares", "never_seen", "one_sided", "regime_sessions"]
+__all__ = ["class_shares", "left_out", "never_seen", "no_cross_section", "one_sided", "regime_sessions"]
 
 ONE_SIDED = 0.9
+MANY = 0.1
+"""Share of the scored sessions above which it is said that they do not count."""
 AHEAD = 20
 """Sessions over which a regime shows itself."""
 
@@ -42,6 +45,30 @@ def regime_sessions(prepared: Prepared) -> dict[str, int]:
         return {}
     counts = np.bincount(known, minlength=len(REGIME_CLASSES))
     return dict(zip(REGIME_CLASSES, counts.tolist(), strict=True))
+
+
+def left_out(dropped: int, counted: int) -> tuple[str, ...]:
+    """Warn when many of the scored sessions say nothing about the order because too few tickers had their bars."""
+    if dropped <= MANY * (dropped + counted):
+        return ()
+    return (
+        (
+            f"{dropped:,} of {dropped + counted:,} scored sessions have fewer than {SMALL_UNIVERSE} tickers and do not "
+            "count for skill or rank IC: collect more tickers that go back as far, or leave out the young ones"
+        ),
+    )
+
+
+def no_cross_section(tickers: int) -> tuple[str, ...]:
+    """Warn that so few tickers are tested by the return of positions, which holds their drift."""
+    if tickers >= SMALL_UNIVERSE:
+        return ()
+    return (
+        (
+            f"{tickers} ticker(s) are no cross-section: what was tested is the return of positions, and names that "
+            "were chosen because they had risen pass by holding on to what rose; the test knows nothing of that choice"
+        ),
+    )
 
 
 def never_seen(shares: Mapping[str, float]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from marketloop.loop.agenda import names_of
 from marketloop.loop.conditions import running_cycle, why_not_now
+from marketloop.loop.context import NO_INDEX, newest_index
 from marketloop.loop.cycle import CycleRequest
 from marketloop.loop.due import NextRun, next_runs, waiting_slots
 from marketloop.loop.early import nothing_new
@@ -102,6 +103,8 @@ def _family(
     why = why_not_now(house, name, trigger="manual", at=at)
     if why is None and house.store.version is None:
         why = "there are no bars to learn from: run `marketloop collect`"
+    if why is None and house.catalog.family(name).unit == "session" and newest_index(house) is None:
+        why = NO_INDEX
     next_run = next((run.at.isoformat() for run in runs if name in run.families), None)
     return {
         "family": name,

@@ -41,12 +41,21 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class HoldoutTable:
-    """Figures of the nominated recipe on the oldest 80 %, the next 10 % and the newest 10 %, each beside no skill."""
+    """Figures on the oldest 80 %, the next 10 % and the newest 10 %, each beside no skill.
 
+    `nominee` is who speaks: the contender that was nominated before the validation part began, which need not be the
+    one that the candidate is.
+    """
+
+    nominee: str
     figures: dict[str, dict[str, float]]
     baseline: dict[str, dict[str, float]]
     rows: dict[str, int]
     gap_points: float
+
+    def document(self) -> dict[str, Any]:
+        """Return what the scorecard of a candidate keeps of it."""
+        return {"nominee": self.nominee, "figures": self.figures, "baseline": self.baseline, "rows": self.rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +80,7 @@ class Trained:
             "version": self.candidate.version,
             "path": str(self.candidate.path),
             "recipe": self.fitted.contender.recipe.name,
+            "nominee": self.fitted.contender.key,
             "params": dict(self.fitted.contender.params),
             "inner_rank_ic": dict(self.inner),
             "data_version": self.prepared.data_version,
@@ -82,6 +92,7 @@ class Trained:
             "figures": self.table.figures,
             "baseline": self.table.baseline,
             "part_rows": self.table.rows,
+            "figures_of": self.table.nominee,
             "class_shares": self.shares,
             "regime_sessions": self.regimes,
             "warnings": list(self.warnings),
@@ -127,7 +138,7 @@ def train_family(
         candidate.version,
         metrics=table.figures["test"],
         baseline=table.baseline["test"],
-        scorecard={"holdout": {"figures": table.figures, "baseline": table.baseline, "rows": table.rows}},
+        scorecard={"holdout": {**table.document(), "candidate": fitted.contender.key}},
         at=house.clock.now(),
     )
     shares, regimes = class_shares(matrix, spec.family.classes), regime_sessions(prepared)
@@ -188,7 +199,7 @@ def holdout_table(matrix: Matrix, spec: StreamSpec, folds: Sequence[FoldRecord],
         usual = _no_skill(part, train, spec, matrix=matrix, panel=panel)
         figures[name], baseline[name] = _figures(learner.predict(part), usual, part, spec)
         rows[name] = len(part)
-    return HoldoutTable(figures, baseline, rows, _gap(figures))
+    return HoldoutTable(contender.key, figures, baseline, rows, _gap(figures))
 
 
 def _no_skill(part: Matrix, train: Matrix, spec: StreamSpec, *, matrix: Matrix, panel: Panel) -> NDArray[np.float64]:
@@ -292,7 +303,7 @@ def training_warnings(prepared: Prepared, spec: StreamSpec, table: HoldoutTable)
         warnings.append(
             f"overfit: {'accuracy falls' if spec.family.classes else 'the error rises by'} {table.gap_points:.0f} "
             f"{'points' if spec.family.classes else '%'} from train to test; "
-            "use a shrunk recipe (--algorithm rank_ridge) or smaller trees (--set max_depth=5)"
+            "use a shrunk recipe (--algorithm rank_ridge) or smaller trees (--algorithm xgboost_regularised)"
         )
     if spec.feature_set.startswith("legacy"):
         warnings.append("price levels identify ticker and date: the set legacy is for compatibility only")

@@ -9,6 +9,7 @@ from typing import Any
 from marketloop.loop.house import House
 from marketloop.loop.importance import feature_warnings, measured_importance, top_features
 from marketloop.loop.lookup import find_version, gate_decision, history_of
+from marketloop.loop.shares import left_out
 from marketloop.state.decisions import Decision
 from marketloop.state.versions import Version
 
@@ -113,7 +114,12 @@ def validate(house: House, family: str | None = None, version: int | None = None
         checks=list(record.get("checks", ())),
         grades=_grades(row.scorecard, parts),
         features=top_features(measured["gain"], measured),
-        warnings=(*_overfit_warning(parts), *feature_warnings(measured["gain"])),
+        warnings=(
+            *left_out(int(record.get("sessions_dropped") or 0), int(record.get("n") or 0)),
+            *_somebody_else(row.scorecard),
+            *_overfit_warning(parts),
+            *feature_warnings(measured["gain"]),
+        ),
         parts=parts,
         trials=next((t for t in (row.scorecard.get("trials"), record.get("trials")) if isinstance(t, dict)), None),
         harm=harm,
@@ -181,7 +187,16 @@ def _overfit_warning(parts: list[dict[str, Any]]) -> tuple[str, ...]:
     what = "accuracy falls by" if "accuracy" in parts[0]["figures"] else "the error grows by"
     unit = "points" if "accuracy" in parts[0]["figures"] else "%"
     text = f"overfit: {what} {100 * gap:.0f} {unit} from rows that were learned from to rows that were not"
-    return (f"{text}; use a shrunk recipe (--algorithm rank_ridge) or smaller trees (--set max_depth=5)",)
+    return (f"{text}; use a shrunk recipe (--algorithm rank_ridge) or smaller trees (--algorithm xgboost_regularised)",)
+
+
+def _somebody_else(scorecard: Mapping[str, Any]) -> tuple[str, ...]:
+    """Say so when the figures of a candidate are of another contender than it is."""
+    table = scorecard.get("holdout") or {}
+    spoke, candidate = table.get("nominee"), table.get("candidate")
+    if spoke == candidate:
+        return ()
+    return (f"the figures are of {spoke}, nominated before validation began; the version itself is {candidate}",)
 
 
 def _recommendation(family: str, decision: Decision | None, harm: Mapping[str, Any] | None) -> str:

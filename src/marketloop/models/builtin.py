@@ -137,7 +137,7 @@ def _descend(*args: Any, **settings: Any) -> Any:
             raise
         raise UsageError(
             f"the recipe lstm learns with JAX and optax, and {error.name} is not installed: "
-            "pip install 'marketloop[lstm]', or choose another recipe"
+            "pip install 'marketloop[lstm]' (in a checkout: make setup-lstm), or choose another recipe"
         ) from error
 
 

@@ -55,11 +55,12 @@ name = "marketloop"
 
 [family.price_predictor]
 # enabled = true
-# recipes = ["rank_ridge", "xgboost"]  # one is nominated among them by inner purged validation
+# recipes = ["rank_ridge", "small_trees", "xgboost"]  # one is nominated among them by inner purged validation
 # target_days = 5                   # sessions ahead
 # threshold = 0.02                  # a move beyond this fraction is BUY or SELL
 # schedule = "0 2 * * *"            # minute, hour, day, month, weekday; instead of the profile's schedules
 # max_age = 63                      # sessions
+# confidence = 0.5                  # likeliest class below this: the signal is HOLD; no such bar unless it is given
 # space = {}                        # ranges that tuning searches: {max_depth = [3, 6]}
 
 [gate]
