@@ -112,7 +112,7 @@ def test_every_study_is_asked_and_answers(shared_data: Path) -> None:
     path = shared_data / "sp500_daily_2013_2018.parquet"
     asked = cases(seeds=1, path=path, per_strength=0.5)
     assert {case.study for case in asked} == set(STUDIES)
-    assert {case.returns for case in asked} == {"simulated", "mirrored", "blocks"}
+    assert {case.returns for case in asked} == {"simulated", "drifting", "mirrored", "blocks"}
 
 
 def test_run_counts_what_was_found() -> None:

@@ -186,14 +186,49 @@ def test_small_universe_is_followed_as_positions_scaled_by_volatility() -> None:
     panel = market.panel()
     tilt = np.clip(market.features[:, :, 0], -1.5, 1.5)  # beyond one is cut
     series = sequential_ic(market.features[:, :, 0], panel, neutral_one_session(panel), 3, tilt=tilt)
-    t = 44
+    t = 64
     row = np.flatnonzero(series.session == panel.first + t)[0]
     terms = []
     for i in range(4):
-        held = fmean(float(np.clip(tilt[t - k, i], -1, 1)) for k in (1, 2, 3))
-        terms.append(held * float(np.clip(panel.returns[t, i] / panel.short_vol[t - 1, i], -4, 4)))
+        held = [fmean(float(np.clip(tilt[s - k, i], -1, 1)) for k in (1, 2, 3)) for s in range(3, t + 1)]
+        surprise = panel.returns[t, i] - fmean(panel.returns[1:t, i].tolist())  # 63 returns before, 60 are enough
+        terms.append((held[-1] - fmean(held[:-1])) * float(np.clip(surprise / panel.short_vol[t - 1, i], -4, 4)))
     assert series.value[row] == pytest.approx(fmean(terms))
     assert series.session[0] == panel.first + 15  # 20-session volatility is known from 14 returns on
+
+
+def test_constant_bet_on_tickers_that_rose_is_no_skill_of_a_small_universe() -> None:
+    rng = np.random.default_rng(1)
+    drift = np.array([0.003, 0.002, 0.0, -0.002, -0.003])
+    close = 50 * np.exp(np.cumsum(0.01 * rng.standard_normal((900, 5)) + drift, axis=0))
+    panel = panel_of(close)
+    bet = np.tile(np.sign(drift), (900, 1)) + 0.05 * rng.standard_normal((900, 5))
+    series = sequential_ic(bet, panel, neutral_one_session(panel), 5, tilt=np.clip(bet, -1, 1))
+    naive = (np.sign(drift) * panel.returns[1:]).mean(axis=1)
+    assert sequential_z(naive) > 5  # what following it would have earned
+    assert abs(sequential_z(series.value)) < 2
+
+
+def test_timing_of_a_small_universe_is_seen_beside_any_drift() -> None:
+    market = small_market(sessions=700, tickers=5, seed=4, planted=0.15, features=1)
+    plain = market.panel()
+    trend = np.exp(np.outer(np.arange(700), [0.002, 0.001, 0.0, -0.001, -0.002]))
+    panel = panel_of(market.close * trend, market.first)
+    tilt = np.clip(market.features[:, :, 0] / 2.5, -1, 1)
+    with_drift, without = (
+        sequential_z(sequential_ic(tilt, p, neutral_one_session(p), 5, tilt=tilt).value) for p in (panel, plain)
+    )
+    assert without > 3
+    assert with_drift == pytest.approx(without, abs=1.0)
+
+
+def test_positions_of_a_small_universe_change_no_earlier_term_when_history_grows() -> None:
+    market = small_market(sessions=300, tickers=5, seed=4)
+    tilt = np.clip(market.features[:, :, 0], -1, 1)
+    short, long = market.panel(200), market.panel()
+    before = sequential_ic(tilt[:200], short, neutral_one_session(short), 5, tilt=tilt[:200])
+    after = sequential_ic(tilt, long, neutral_one_session(long), 5, tilt=tilt)
+    assert before.value.tolist() == after.value[: len(before)].tolist()
 
 
 def test_small_universe_survives_a_ticker_that_does_not_move() -> None:

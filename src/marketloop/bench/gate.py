@@ -83,6 +83,7 @@ def cases(*, seeds: int, path: Path | None, per_strength: float) -> list[Case]:
     kinds = [
         *(Case("proofs", 0, horizon=h) for h in (5, 1, 20, 60)),
         *(Case("proofs", 0, tickers=n) for n in (5, 8, 10, 20, 100)),
+        *(Case("proofs", 0, "drifting", tickers=n) for n in (5, 8)),
         Case("proofs", 0, n0=250),
         Case("slots", 0),
         Case("further", 0),

@@ -23,6 +23,9 @@ __all__ = [
 SMALL_UNIVERSE = 10
 """With fewer tickers in common a session has no cross-section to speak of."""
 
+LEAST_PAST = 60
+"""Returns of a ticker from which its drift is taken at least; before, it counts as none."""
+
 Array = NDArray[np.float64]
 
 
@@ -133,7 +136,7 @@ def sequential_ic(
         From `neutral_one_session`.
     tilt : float64 (T, N), optional
         Score less its median on training rows over the 99 % quantile of its size, clipped to -1..1; with fewer than
-        10 tickers the position it stands for is followed instead of a rank.
+        10 tickers the position it stands for is followed instead of a rank, less its own past mean.
     """
     if scores.shape[1] < SMALL_UNIVERSE:
         return _position_pnl(scores if tilt is None else tilt, panel, horizon)
@@ -163,11 +166,26 @@ def recent_mean(values: Array, horizon: int) -> Array:
 
 
 def _position_pnl(tilt: Array, panel: Panel, horizon: int) -> SessionSeries:
+    """Return what positions gained by their timing, for a universe without a cross-section (ADR 0014).
+
+    Both sides are taken less their own past: a position less the mean of those before it, a return less the mean of the
+    ticker's returns before it. Otherwise a constant bet on tickers that happened to rise counts as skill.
+    """
     held = recent_mean(np.clip(tilt, -1, 1), horizon)
+    held = held - np.nan_to_num(_lag(_past_mean(held, 1)))
     with np.errstate(invalid="ignore", divide="ignore"):
-        move = np.clip(panel.returns / _lag(panel.short_vol), -4, 4)
+        surprise = panel.returns - np.nan_to_num(_lag(_past_mean(panel.returns, LEAST_PAST)))
+        move = np.clip(surprise / _lag(panel.short_vol), -4, 4)
     gain = held * move
     known = np.isfinite(gain)
     rows = np.flatnonzero(known.any(axis=1))
     value = np.where(known, gain, 0.0).sum(axis=1)[rows] / known.sum(axis=1)[rows]
     return SessionSeries((rows + panel.first).astype(np.int32), value)
+
+
+def _past_mean(values: Array, least: int) -> Array:
+    """Return the mean of each column through each row, NaN with fewer than `least` values; gaps are skipped."""
+    known = np.isfinite(values)
+    count = np.cumsum(known, axis=0)
+    total = np.cumsum(np.where(known, values, 0.0), axis=0)
+    return np.where(count >= least, total / np.maximum(count, 1), np.nan)

@@ -60,13 +60,13 @@ def left_out(dropped: int, counted: int) -> tuple[str, ...]:
 
 
 def no_cross_section(tickers: int) -> tuple[str, ...]:
-    """Warn that so few tickers are tested by the return of positions, which holds their drift."""
+    """Warn that so few tickers are tested by the timing of positions."""
     if tickers >= SMALL_UNIVERSE:
         return ()
     return (
         (
-            f"{tickers} ticker(s) are no cross-section: what was tested is the return of positions, and names that "
-            "were chosen because they had risen pass by holding on to what rose; the test knows nothing of that choice"
+            f"{tickers} ticker(s) are no cross-section: what was tested is the timing of positions, each less its own "
+            "past mean, with much less power; having held what rose counts for nothing"
         ),
     )
 

@@ -38,6 +38,9 @@ MEMORY: Final = 0.9
 FLIP: Final = 60
 STEADY: Final = 63
 SHARED: Final = ("momentum", "reversal", "volatility")
+DRIFTERS: Final = ("constant bet", "long mean", "against the long mean")
+DRIFT: Final = 0.0006
+"""Standard deviation of the drifts of tickers, per session: 15 % a year."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,8 @@ class Case:
     ----------
     study : str
         Key of `STUDIES`.
-    returns : ``simulated``, ``mirrored`` (real, exactly without signal) or ``blocks`` (real, as they were in blocks)
+    returns : ``simulated``, ``drifting`` (simulated, each ticker with a drift of its own), ``mirrored`` (real, exactly
+        without signal) or ``blocks`` (real, as they were in blocks)
     tickers, horizon : int
     n0 : int
         Out-of-sample sessions at the first night.
@@ -76,6 +80,8 @@ class Case:
     def arena(self, terms: int) -> Arena:
         """Return the market, long enough for `terms` terms of ic1."""
         sessions = WARMUP + self.horizon + terms
+        if self.returns == "drifting":
+            return simulated_arena(sessions=sessions, tickers=self.tickers, seed=self.seed, drift=DRIFT)
         if self.returns == "simulated" or self.path is None:
             return simulated_arena(sessions=sessions, tickers=self.tickers, seed=self.seed)
         mirrored = self.returns == "mirrored"
@@ -99,6 +105,7 @@ def proofs(case: Case) -> Iterator[Fact]:
     """Ask of each worthless score whether a year of nights calls it skilled."""
     arena, rng = case.arena(case.n0 + YEAR_SESSIONS - 1), case.rng()
     kinds = ["persistent"] * PERSISTENT + [kind for kind in SHARED if case.returns != "blocks"]
+    kinds += DRIFTERS if case.returns == "drifting" else ()
     for kind in kinds:
         x = one_session_ic(arena, SCORES[kind](arena, rng), case.horizon)
         proven = nights_of_proof(x, first=case.n0, policy=POLICY) is not None

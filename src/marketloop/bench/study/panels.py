@@ -36,15 +36,24 @@ class Arena:
     neutral: Array
 
 
-def simulated_arena(*, sessions: int, tickers: int, seed: int) -> Arena:
+def simulated_arena(*, sessions: int, tickers: int, seed: int, drift: float = 0.0) -> Arena:
     """Return a market of factor, sectors and names with GARCH volatility and t5 shocks.
 
     Given the past, the vector of a session's shocks is as likely as its mirror image, and the drift is the same for
     all tickers: a neutralised return has no expectation, a rank correlation with it neither.
+
+    Parameters
+    ----------
+    drift : float
+        Standard deviation of the drifts of tickers, per session, around 3 basis points; 0 leaves one drift for all.
     """
     shocks = draw_shocks(MarketSpec(tickers=tickers, sessions=sessions, seed=seed))
     rows = slice(BURN_IN, BURN_IN + sessions)
-    return arena_of(shocks.total[rows] + shocks.common[rows, None], shocks.factor[rows])
+    if drift == 0:
+        return arena_of(shocks.total[rows] + shocks.common[rows, None], shocks.factor[rows])
+    own = np.random.default_rng([seed, tickers, 55]).normal(0.0003, drift, tickers)
+    returns = shocks.total[rows] + own
+    return arena_of(returns, returns.mean(axis=1))
 
 
 def real_arena(path: Path, *, sessions: int, tickers: int, seed: int, mirrored: bool = True) -> Arena:
@@ -107,11 +116,21 @@ def _trailing(returns: Array, window: int) -> Array:
     return out
 
 
+def _long_mean(returns: Array) -> Array:
+    total = _trailing(returns, 250)
+    return total / np.minimum(np.arange(1, len(returns) + 1), 250)[:, None]
+
+
 SCORES: Final[Mapping[str, Callable[[Arena, np.random.Generator], Array]]] = {
     "persistent": _persistent,
     "momentum": lambda arena, _: _trailing(arena.panel.returns, 20),
     "reversal": lambda arena, _: -_trailing(arena.panel.returns, 5),
     "volatility": lambda arena, _: np.nan_to_num(arena.panel.short_vol),
+    "constant bet": lambda arena, rng: (
+        np.nanmean(arena.panel.returns, axis=0) + 1e-9 * rng.normal(size=arena.panel.returns.shape)
+    ),
+    "long mean": lambda arena, _: _long_mean(arena.panel.returns),
+    "against the long mean": lambda arena, _: -_long_mean(arena.panel.returns),
 }
-"""Scores that know nothing of the next session: an AR(1) of memory 0.98 without any relation to returns, and three
-functions of past returns."""
+"""Scores that know nothing of the next session's surprise: an AR(1) of memory 0.98 without any relation to returns, and
+functions of past returns; a constant bet for what has risen over all sessions, which only hindsight could choose."""
