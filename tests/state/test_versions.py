@@ -55,3 +55,19 @@ with State.open(url) as state:
             print(versions.allocate(db, slot, process=this_process(), at=at).version)
 """)
     assert sorted(int(n) for answer in answers for n in answer.split()) == list(range(1, 41))
+
+
+def test_best_version_is_an_examined_one_where_there_is_any(state: State, slot: Slot, noon: dt.datetime) -> None:
+    with state.write() as db:
+        for number, figure in ((1, 0.01), (2, 0.09)):
+            made = versions.allocate(db, slot, process=this_process(), at=noon)
+            versions.complete(db, made)
+            versions.examined(db, slot, number, metrics={"rank_ic": figure}, baseline={}, scorecard={})
+        versions.ruled(db, slot, 1, "refused")
+        rows = [versions.require(db, slot, number) for number in (1, 2)]
+    best = versions.best(rows)
+    assert best is not None
+    assert best.version == 1
+    lucky = versions.best(rows[1:])
+    assert lucky is not None
+    assert lucky.version == 2

@@ -26,7 +26,8 @@ def models(house: House, family: str | None = None, *, sort: str | None = None, 
     sort : str, optional
         A figure, best first; or ``version`` or ``trained_at``, newest first. Versions without it come last.
     best : bool
-        Only the best version of each family and configuration, by `sort`, else by its main out-of-sample figure.
+        Only the best version of each family and configuration, by `sort`, else by its main out-of-sample figure among
+        those that the gate has examined: a candidate's figures are of its newest tenth alone.
 
     Raises
     ------
@@ -45,7 +46,9 @@ def models(house: House, family: str | None = None, *, sort: str | None = None, 
     for name in dict.fromkeys(row["family"] for row in rows):
         own = [row for row in rows if row["family"] == name]
         figure = sort or (MAIN_FIGURE if any(_known(row, MAIN_FIGURE) for row in own) else NO_ORDER_FIGURE)
-        for row in in_order(own, figure):
+        ranked = in_order(own, figure)
+        examined = [row for row in ranked if row["verdict"]] if sort is None else []
+        for row in examined or ranked:
             if figure in OWN or _known(row, figure):
                 first.setdefault((name, row["config_key"]), row)
     return {"models": list(first.values()) if sort is None else in_order(list(first.values()), sort)}
