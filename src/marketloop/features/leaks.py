@@ -23,11 +23,11 @@ from marketloop.core.values import BoolArray, Context, FloatArray
 from marketloop.features.context import known_by
 from marketloop.features.elsewhere import facts_of_names, kept_answers, looked_up
 from marketloop.features.engine import check_features, roots
-from marketloop.features.evidence import Case, Leak, LeakReport, RowArray, make_case
+from marketloop.features.evidence import Case, Leak, LeakReport, RowArray, make_case, whole_case
 from marketloop.features.panel import BAR, TICKER, numbered
 from marketloop.features.sweeps import Group, sweep
 
-__all__ = ["check_leaks"]
+__all__ = ["check_leaks", "check_whole"]
 
 SAME = 1e-9
 """Truncation repeats the very same arithmetic."""
@@ -37,6 +37,9 @@ FORGOTTEN = 1e-5
 
 EFFORT = 600
 """Computations with some sessions changed."""
+
+WHOLE_CUTS = 5
+"""Sessions at which a whole history is cut, one of each weekday."""
 
 AGO = dt.timedelta(weeks=2600)
 """Long before any source of data."""
@@ -84,8 +87,7 @@ def check_leaks(
     """
     check_features(features)
     case = make_case(bars, features, context or Context.empty(), seed)
-    # Expressions without the mask of the warm-up: a back-filled gap would hide behind it.
-    bare = [replace(f, lookback=0) if isinstance(f.expr, pl.Expr) else f for f in features]
+    bare = [_unmasked(f) for f in features]
     unmasked = replace(case, values=case.compute(case.bars, bare, case.context))
     found: dict[tuple[str, str], Leak] = {}
     for leak in (
@@ -101,6 +103,65 @@ def check_leaks(
             found[leak.feature, leak.kind] = leak
     order = {f.name: at for at, f in enumerate(features)}
     return LeakReport(len(features), tuple(sorted(found.values(), key=lambda k: (order[k.feature], k.kind))))
+
+
+def check_whole(
+    bars: pl.DataFrame, features: Sequence[Feature], context: Context | None = None, *, seed: int = 0
+) -> LeakReport:
+    """Check on every row there is that no value changes when what comes after it is taken away, at a few sessions.
+
+    `check_leaks` questions a sample closely. What concerns tickers or years outside it, or depends on how long the
+    history is, shows only here.
+
+    Parameters
+    ----------
+    bars : frame of `BAR_SCHEMA`
+    features : sequence of Feature
+    context : Context, optional
+    seed : int
+        Draws the sessions, one of each weekday, spread over the history; its first session and the last of each
+        warm-up come on top.
+
+    Returns
+    -------
+    LeakReport
+        At most one leak per feature.
+
+    Raises
+    ------
+    UsageError
+        A feature cannot be computed at all; the feature and the cause are named.
+    """
+    check_features(features)
+    bare = [_unmasked(f) for f in features]
+    case = whole_case(bars, bare, context or Context.empty())
+    found: dict[str, Leak] = {}
+    for leak in (*_future(case, bare, _spread_sessions(case, seed)), *_warm_up(case, features, bare)):
+        known = found.get(leak.feature)
+        if known is None or leak.first_session < known.first_session:
+            found[leak.feature] = leak
+    return LeakReport(len(features), tuple(found[f.name] for f in features if f.name in found))
+
+
+def _unmasked(feature: Feature) -> Feature:
+    """Return an expression without the mask of its warm-up: a back-filled gap would hide behind it."""
+    return replace(feature, lookback=0) if isinstance(feature.expr, pl.Expr) else feature
+
+
+def _spread_sessions(case: Case, seed: int) -> list[dt.date]:
+    """Choose one session of each weekday: the last but one, and one in each further part of the history."""
+    sessions = case.bars["date"].unique().sort()
+    if len(sessions) <= 10 * WHOLE_CUTS:
+        return sessions.gather_every(10).to_list()
+    rng = np.random.default_rng([seed, 3])
+    chosen = [sessions[-2]]
+    for part in range(WHOLE_CUTS - 1):
+        free = {day.weekday() for day in chosen}
+        start, end = ((at * len(sessions)) // (WHOLE_CUTS - 1) for at in (part, part + 1))
+        within = [day for day in sessions[start : end - 2].to_list() if day.weekday() not in free]
+        if within:
+            chosen.append(within[int(rng.integers(len(within)))])
+    return chosen
 
 
 def _cut_sessions(case: Case, cuts: int, seed: int) -> list[dt.date]:

@@ -16,7 +16,7 @@ from marketloop.evaluation.leaks import check_learner
 from marketloop.evaluation.nomination import Contender
 from marketloop.evaluation.plausibility import plausibility
 from marketloop.evaluation.scorecard import Scorecard
-from marketloop.features import LeakReport, check_leaks
+from marketloop.features import LeakReport, check_leaks, check_whole
 from marketloop.loop.preparing import Prepared
 from marketloop.registry import Artefact
 
@@ -73,8 +73,8 @@ def leak_report(
 ) -> LeakReport:
     """Check `features` on the newest sessions of a fixed sample of tickers.
 
-    Those named in `closely`, the plugins', are questioned thoroughly; the product's own, which tests question so,
-    quickly.
+    Those named in `closely`, the plugins', are questioned thoroughly, and at a few sessions on all rows; the product's
+    own, which tests question so, quickly.
     """
     tickers = bars["ticker"].unique().sort()
     step = max(1, len(tickers) // TICKERS)
@@ -88,7 +88,9 @@ def leak_report(
     if not added:
         return report
     more = check_leaks(sample, added, context)
-    return LeakReport(report.checked + more.checked, (*report.leaks, *more.leaks))
+    seen = {leak.feature for leak in more.leaks}
+    rest = check_whole(bars, [feature for feature in added if feature.name not in seen], context)
+    return LeakReport(report.checked + more.checked, (*report.leaks, *more.leaks, *rest.leaks))
 
 
 @dataclass(frozen=True, slots=True)
