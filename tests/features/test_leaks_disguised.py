@@ -125,7 +125,7 @@ def column(frame: pl.DataFrame) -> Panel:
 def test_column_of_yes_and_no_that_tells_tomorrow_is_found(bars: pl.DataFrame, tomorrow: pl.DataFrame) -> None:
     rises = tomorrow.with_columns((col("value") > 0).cast(pl.Float64))
     assert found(bars, column(rises)) == ["future"]
-    yesterday = bars.select("ticker", "date", value=(CLOSE > CLOSE.shift(1)).over("ticker").cast(pl.Float64))
+    yesterday = bars.select("ticker", "date", value=(CLOSE.shift(1) < CLOSE).over("ticker").cast(pl.Float64))
     assert found(bars, column(yesterday)) == []
 
 
