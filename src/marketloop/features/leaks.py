@@ -9,7 +9,7 @@ what a feature adds to what the bars say go with what came later (`elsewhere`)?
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -89,26 +89,23 @@ def check_leaks(
     case = make_case(bars, features, context or Context.empty(), seed)
     bare = [_unmasked(f) for f in features]
     unmasked = replace(case, values=case.compute(case.bars, bare, case.context))
-    found: dict[tuple[str, str], Leak] = {}
-    for leak in (
-        *_undated(case, features),
-        *_future(unmasked, bare, _cut_sessions(case, cuts, seed)),
-        *_warm_up(unmasked, features, bare),
-        *_lookback(case, features, cuts, seed),
-        *_swept(case, features, EFFORT if thorough else EFFORT // 10, seed),
-        *(_looked_up(case, features, _cut_sessions(case, cuts, seed), seed) if thorough else ()),
-    ):
-        known = found.get((leak.feature, leak.kind))
-        if known is None or leak.first_session < known.first_session:
-            found[leak.feature, leak.kind] = leak
-    order = {f.name: at for at, f in enumerate(features)}
-    return LeakReport(len(features), tuple(sorted(found.values(), key=lambda k: (order[k.feature], k.kind))))
+    return _reported(
+        features,
+        (
+            *_undated(case, features),
+            *_future(unmasked, bare, _cut_sessions(case, cuts, seed)),
+            *_warm_up(unmasked, features, bare),
+            *_lookback(case, features, cuts, seed),
+            *_swept(case, features, EFFORT if thorough else EFFORT // 10, seed),
+            *(_looked_up(case, features, _cut_sessions(case, cuts, seed), seed) if thorough else ()),
+        ),
+    )
 
 
 def check_whole(
     bars: pl.DataFrame, features: Sequence[Feature], context: Context | None = None, *, seed: int = 0
 ) -> LeakReport:
-    """Check on every row there is that no value changes when what comes after it is taken away, at a few sessions.
+    """Check on every row that no value changes when what comes after is taken away, or when nobody knows its ticker.
 
     `check_leaks` questions a sample closely. What concerns tickers or years outside it, or depends on how long the
     history is, shows only here.
@@ -125,7 +122,7 @@ def check_whole(
     Returns
     -------
     LeakReport
-        At most one leak per feature.
+        At most one leak per feature and kind.
 
     Raises
     ------
@@ -133,14 +130,25 @@ def check_whole(
         A feature cannot be computed at all; the feature and the cause are named.
     """
     check_features(features)
+    if not features:
+        return LeakReport(0, ())
     bare = [_unmasked(f) for f in features]
     case = whole_case(bars, bare, context or Context.empty())
-    found: dict[str, Leak] = {}
-    for leak in (*_future(case, bare, _spread_sessions(case, seed)), *_warm_up(case, features, bare)):
-        known = found.get(leak.feature)
+    return _reported(
+        features,
+        (*_undated(case, bare), *_future(case, bare, _spread_sessions(case, seed)), *_warm_up(case, features, bare)),
+    )
+
+
+def _reported(features: Sequence[Feature], leaks: Iterable[Leak]) -> LeakReport:
+    """Keep the earliest leak of each feature and kind, in the order of the features."""
+    found: dict[tuple[str, str], Leak] = {}
+    for leak in leaks:
+        known = found.get((leak.feature, leak.kind))
         if known is None or leak.first_session < known.first_session:
-            found[leak.feature] = leak
-    return LeakReport(len(features), tuple(found[f.name] for f in features if f.name in found))
+            found[leak.feature, leak.kind] = leak
+    order = {f.name: at for at, f in enumerate(features)}
+    return LeakReport(len(features), tuple(sorted(found.values(), key=lambda k: (order[k.feature], k.kind))))
 
 
 def _unmasked(feature: Feature) -> Feature:
@@ -262,14 +270,8 @@ def _compare_windows(case: Case, features: list[Feature], ends: list[dt.date], c
     first, last, hit = (np.concatenate(part) for part in zip(*parts, strict=True))
     if not hit.any():
         return
-    length = last - first + 1
-    starts = np.cumsum(length) - length
-    bar = np.arange(length.sum()) - np.repeat(starts, length)
-    number = np.repeat(np.arange(len(length), dtype=np.uint32), length)
-    window = case.bars[np.repeat(first, length) + bar].with_columns(
-        pl.Series(TICKER, number).set_sorted(), pl.Series(BAR, bar.astype(np.int32))
-    )
-    rows, targets = last[hit], (starts + length - 1)[hit]
+    window, end = _window(case, first, last)
+    rows, targets = last[hit], end[hit]
     for feature in features:
         try:
             part = case.compute(window, [feature], context)[feature.name][targets]
@@ -277,10 +279,53 @@ def _compare_windows(case: Case, features: list[Feature], ends: list[dt.date], c
             yield case.leak(feature, "lookback", int(rows[0]), np.nan, f"from its last {lookback + 1} bars ({error})")
             continue
         wrong = case.differs(feature.name, case.values[feature.name][rows], part, _tolerance(feature, int(hit.sum())))
+        if wrong.any() and not _is_own(feature) and len(ends) == 1:
+            wrong &= _differs_in_full_sessions(case, feature, (first, last, hit), wrong, context)
         if wrong.any():
             at = case.earliest(rows, wrong)
             why = f"from the last {lookback + 1} bars, which its look-back declares enough"
             yield case.leak(feature, "lookback", int(rows[at]), float(part[at]), why)
+
+
+def _window(case: Case, first: RowArray, last: RowArray) -> tuple[pl.DataFrame, RowArray]:
+    """Return the rows from each of `first` to each of `last`, each stretch as a ticker, and where the stretches end."""
+    length = last - first + 1
+    starts = np.cumsum(length) - length
+    bar = np.arange(length.sum()) - np.repeat(starts, length)
+    number = np.repeat(np.arange(len(length), dtype=np.uint32), length)
+    window = case.bars[np.repeat(first, length) + bar].with_columns(
+        pl.Series(TICKER, number).set_sorted(), pl.Series(BAR, bar.astype(np.int32))
+    )
+    return window, starts + length - 1
+
+
+def _differs_in_full_sessions(
+    case: Case, feature: Feature, bars: tuple[RowArray, RowArray, BoolArray], wrong: BoolArray, context: Context
+) -> BoolArray:
+    """Ask those that are `wrong` again, with the bars that others have in the sessions of its own last bars.
+
+    The bars of a ticker that missed sessions reach back further than those of the others: what they say together in
+    these sessions is part of its look-back.
+    """
+    first, last, hit = bars
+    days = case.bars["date"].to_physical().to_numpy()
+    own = np.flatnonzero(hit)[wrong]
+    differs = wrong.copy()
+    for ticker, at in zip(own, np.flatnonzero(wrong), strict=True):
+        since = [
+            max(np.searchsorted(days[low : high + 1], days[first[ticker]], side="right") - 1, 0) + low
+            for low, high in zip(last - case.bars[BAR].to_numpy()[last], last, strict=True)
+        ]
+        wider = np.minimum(first, np.asarray(since))
+        if (wider == first).all():
+            return differs
+        window, end = _window(case, np.where(np.arange(len(first)) == ticker, first, wider), last)
+        part = case.compute(window, [feature], context)[feature.name][end[ticker] : end[ticker] + 1]
+        whole = case.values[feature.name][last[ticker] : last[ticker] + 1]
+        differs[at] = case.differs(feature.name, whole, part, _tolerance(feature, int(hit.sum())))[0]
+        if differs[at]:
+            return differs
+    return differs
 
 
 def _last_bars(case: Case, lookback: int, end: dt.date) -> tuple[RowArray, RowArray, BoolArray]:
