@@ -154,15 +154,13 @@ OUTSIDE = {
 @pytest.mark.parametrize("name", OUTSIDE)
 def test_leak_outside_any_sample_is_found_on_the_whole(name: str, bars: pl.DataFrame) -> None:
     report = check_whole(bars, [Feature("value", "plugin", 10, OUTSIDE[name])])
-    assert [(leak.feature, leak.kind) for leak in report.leaks] == [("value", "future")]
+    assert "future" in {leak.kind for leak in report.leaks}
 
 
 def test_whole_history_leaves_the_honest_alone(bars: pl.DataFrame, market_context: Callable[..., Context]) -> None:
     assert check_whole(bars, builtin_features(), market_context(bars)).leaks == ()
-    assert (
-        check_whole(bars.filter(col("date") < bars["date"].min() + dt.timedelta(days=9)), builtin_features()).leaks
-        == ()
-    )
+    assert check_whole(bars.group_by("ticker").head(7), builtin_features()).leaks == ()
+    assert check_whole(bars, ()).checked == 0
 
 
 def test_fact_of_a_ticker_is_left_alone_unless_it_tells_what_became_of_it(bars: pl.DataFrame) -> None:
