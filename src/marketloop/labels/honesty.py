@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -52,5 +52,6 @@ def _changed(whole: LabelValues, part: LabelValues, panel: Panel, end: int) -> s
 
 
 def _until(panel: Panel, end: int) -> Panel:
-    arrays = {f.name: getattr(panel, f.name) for f in fields(panel)}
-    return replace(panel, **{n: value[: end + 1] for n, value in arrays.items() if isinstance(value, np.ndarray)})
+    arrays: dict[str, Any] = {f.name: getattr(panel, f.name) for f in fields(panel)}
+    shorter = {name: value[: end + 1] for name, value in arrays.items() if isinstance(value, np.ndarray)}
+    return replace(panel, **shorter)
