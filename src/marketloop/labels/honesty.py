@@ -53,5 +53,7 @@ def _changed(whole: LabelValues, part: LabelValues, panel: Panel, end: int) -> s
 
 def _until(panel: Panel, end: int) -> Panel:
     arrays: dict[str, Any] = {f.name: getattr(panel, f.name) for f in fields(panel)}
-    shorter = {name: value[: end + 1] for name, value in arrays.items() if isinstance(value, np.ndarray)}
+    shorter: dict[str, Any] = {
+        name: value[: end + 1] for name, value in arrays.items() if isinstance(value, np.ndarray)
+    }
     return replace(panel, **shorter)
