@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -117,6 +117,29 @@ class Dice(Teller):
 
     def predict(self, rows: Matrix) -> Array:
         return super().predict(rows) + np.random.default_rng().normal(0, 0.01, (len(rows), 3))
+
+
+@dataclass
+class LookingUp(Teller):
+    """Has a little of what became of each row in a table by session and ticker."""
+
+    table: Mapping[tuple[int, str], float] = field(default_factory=dict)
+    share: float = 0.0
+
+    def predict(self, rows: Matrix) -> Array:
+        names = [rows.tickers[at] for at in rows.ticker.tolist()]
+        told = [self.table.get(key, 0.0) for key in zip(rows.session.tolist(), names, strict=True)]
+        seen: Array = super().predict(rows) + self.share * np.asarray(told)[:, None] * np.array([-1.0, 0.0, 1.0])
+        return seen
+
+
+def test_learner_with_a_table_of_outcomes_is_found_and_with_an_honest_one_is_not(matrix: Matrix) -> None:
+    names = [matrix.tickers[at] for at in matrix.ticker.tolist()]
+    keys = list(zip(matrix.session.tolist(), names, strict=True))
+    outcomes = dict(zip(keys, np.nan_to_num(matrix.target).tolist(), strict=True))
+    assert whats(lambda: LookingUp(table=outcomes, share=0.003), matrix) == {"table"}
+    known = dict(zip(keys, np.random.default_rng(3).normal(0, 0.3, len(keys)).tolist(), strict=True))
+    assert whats(lambda: LookingUp(table=known, share=0.1), matrix) == set()
 
 
 @pytest.mark.parametrize(

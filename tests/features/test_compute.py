@@ -70,6 +70,21 @@ def test_latest_counts_a_ticker_that_stopped_trading_in_earlier_breadth(bars: pl
     assert latest(stopped, breadth, None, since=days[-2]).equals(whole)
 
 
+def test_latest_reads_what_the_others_did_in_sessions_that_a_ticker_missed(bars: pl.DataFrame) -> None:
+    def beside(panel: pl.DataFrame) -> pl.Series:
+        change = panel.select("ticker", "date", change=(CLOSE / CLOSE.shift(1) - 1).over("ticker"))
+        rest = change.with_columns(col("change") - col("change").mean().over("date"))
+        return rest.select(col("change").rolling_mean(25).over("ticker")).to_series()
+
+    days = bars["date"].unique().sort()
+    missed = days.gather([-9, -17, -20]).implode()
+    gappy = bars.filter((col("ticker") != "T05") | ~col("date").is_in(missed))
+    feature = plugin("beside", beside, lookback=25)
+    whole = compute(gappy, [feature]).filter(col("date") > days[-2])
+    new = latest(gappy, [feature], None, since=days[-2])
+    assert new["beside"].to_list() == pytest.approx(whole["beside"].to_list(), rel=1e-5)
+
+
 def test_latest_gives_no_rows_when_nothing_is_new(bars: pl.DataFrame, context: Context) -> None:
     newest = bars["date"].unique().sort()[-1]
     assert latest(bars, EXTENDED, context, since=newest).shape == (0, 77)

@@ -174,6 +174,27 @@ def test_check_finds_nothing_when_bars_are_missing_here_and_there(bars: pl.DataF
     assert check_leaks(gappy, builtin_features(), context, cuts=16).leaks == ()
 
 
+def beside_the_others(panel: pl.DataFrame) -> pl.Series:
+    """Mean return less that of all tickers, over the sessions of the last 21 bars."""
+    change = panel.select("date", change=(CLOSE / CLOSE.shift(1) - 1).over("ticker"))
+    rest = change.with_columns(col("change") - col("change").mean().over("date"), ticker=panel["ticker"])
+    return rest.select(col("change").rolling_mean(20).over("ticker")).to_series()
+
+
+def test_ticker_that_missed_sessions_is_compared_with_the_others_in_these_sessions(
+    bars: pl.DataFrame, gappy_ticker: str
+) -> None:
+    gappy = bars.filter((col("ticker") != gappy_ticker) | (col("date").rank("dense") % 7 != 0))
+    assert check_leaks(gappy, [feature("beside", 20, beside_the_others)], cuts=16).leaks == ()
+    short = check_leaks(gappy, [feature("beside", 19, beside_the_others)], cuts=16).leaks
+    assert [leak.kind for leak in short] == ["lookback"]
+
+
+@pytest.fixture
+def gappy_ticker(bars: pl.DataFrame) -> str:
+    return str(bars["ticker"][0])
+
+
 def test_check_looks_at_values_and_not_at_names(bars: pl.DataFrame) -> None:
     tomorrow = feature("future_return_leak", 5, CLOSE / CLOSE.shift(5) - 1)
     assert check_leaks(bars, [tomorrow], cuts=8).leaks == ()

@@ -12,7 +12,7 @@ from polars import col
 
 from marketloop.core.catalog import Feature
 from marketloop.core.values import Context
-from marketloop.features import builtin_features, check_leaks
+from marketloop.features import builtin_features, check_leaks, check_whole
 
 CLOSE = col("close")
 NEXT = CLOSE.shift(-1) / CLOSE - 1
@@ -115,6 +115,52 @@ def test_later_markets_close_under_its_own_date_is_found_and_a_day_late_is_not(b
 def test_honest_table_is_left_alone(bars: pl.DataFrame) -> None:
     past = bars.select("ticker", "date", value=(CLOSE / CLOSE.shift(5) - 1).over("ticker")).drop_nulls()
     assert found(bars, table(past, "ticker", "date")) == []
+
+
+def column(frame: pl.DataFrame) -> Panel:
+    """A column computed elsewhere, joined whole."""
+    return lambda panel: panel.select("ticker", "date").join(frame, on=["ticker", "date"], how="left")["value"]
+
+
+def test_column_of_yes_and_no_that_tells_tomorrow_is_found(bars: pl.DataFrame, tomorrow: pl.DataFrame) -> None:
+    rises = tomorrow.with_columns((col("value") > 0).cast(pl.Float64))
+    assert found(bars, column(rises)) == ["future"]
+    yesterday = bars.select("ticker", "date", value=(CLOSE.shift(1) < CLOSE).over("ticker").cast(pl.Float64))
+    assert found(bars, column(yesterday)) == []
+
+
+def test_column_that_tells_the_size_of_tomorrows_move_is_found(bars: pl.DataFrame, tomorrow: pl.DataFrame) -> None:
+    assert found(bars, column(tomorrow.with_columns(col("value").abs()))) == ["future"]
+    change = CLOSE / CLOSE.shift(1) - 1
+    known = bars.select("ticker", "date", value=change.rolling_std(20).over("ticker"))
+    assert found(bars, column(known)) == []
+
+
+@pytest.mark.parametrize("share", [0.3, 0.03])
+def test_column_of_momentum_with_a_little_of_tomorrow_is_found(bars: pl.DataFrame, share: float) -> None:
+    mixed = bars.select("ticker", "date", value=(PAST + share * NEXT.fill_null(0.0)).over("ticker"))
+    assert found(bars, column(mixed)) == ["future"]
+    assert found(bars, column(bars.select("ticker", "date", value=PAST.over("ticker")))) == []
+
+
+OUTSIDE = {
+    "one ticker": pl.when(col("ticker") == "T17").then(NEXT.fill_null(0.0)).otherwise(PAST),
+    "a long history": pl.when(pl.len() > 300).then(NEXT.fill_null(0.0)).otherwise(PAST),
+    "members who stay for 300 bars": PAST.sum() * (pl.len() > 300) + PAST,
+    "the warm-up": PAST.fill_null(strategy="backward"),
+}
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_leak_outside_any_sample_is_found_on_the_whole(name: str, bars: pl.DataFrame) -> None:
+    report = check_whole(bars, [Feature("value", "plugin", 10, OUTSIDE[name])])
+    assert "future" in {leak.kind for leak in report.leaks}
+
+
+def test_whole_history_leaves_the_honest_alone(bars: pl.DataFrame, market_context: Callable[..., Context]) -> None:
+    assert check_whole(bars, builtin_features(), market_context(bars)).leaks == ()
+    assert check_whole(bars.group_by("ticker").head(7), builtin_features()).leaks == ()
+    assert check_whole(bars, ()).checked == 0
 
 
 def test_fact_of_a_ticker_is_left_alone_unless_it_tells_what_became_of_it(bars: pl.DataFrame) -> None:

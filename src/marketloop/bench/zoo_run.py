@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from typing import Any, Final
 
 from marketloop.bench.counts import Count
@@ -20,13 +21,15 @@ from marketloop.bench.zoo import (
     market,
     specimens,
 )
-from marketloop.core.catalog import Feature
+from marketloop.core.catalog import Feature, Recipe
 from marketloop.core.values import StrategyConfig
 from marketloop.data.repeats import repeated_bars
 from marketloop.data.vintages import check_series
+from marketloop.dataset import with_past
 from marketloop.evaluation.leaks import check_learner, check_pipeline
 from marketloop.features import builtin_features, check_leaks
 from marketloop.models import builtin_recipes
+from marketloop.models.builtin import EXTRA
 from marketloop.runtime.memory import peak_rss_mb
 from marketloop.runtime.parallel import parallel_map
 from marketloop.runtime.threads import set_thread_budget
@@ -35,6 +38,7 @@ __all__ = ["Judgement", "catalog_alarms", "counted", "judge", "judge_all", "run"
 
 CATALOG_PART: Final = 30
 """Features of the catalog that are checked together."""
+EPOCHS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +148,25 @@ def catalog_alarms() -> dict[str, Any]:
         for first in range(0, len(features), CATALOG_PART)
         for leak in check_leaks(habitat.bars, features[first : first + CATALOG_PART], habitat.context).leaks
     ]
-    recipes = builtin_recipes()
-    said = {recipe.name: check_learner(recipe, habitat.matrix) for recipe in recipes}
+    recipes = [recipe for recipe in builtin_recipes() if _is_installed(recipe)]
+    matrix = with_past(habitat.matrix)
+    said = {recipe.name: check_learner(recipe, matrix, params=_briefly(recipe)) for recipe in recipes}
     return {
         "features": len(features),
         "feature_alarms": [f"{leak.feature} ({leak.kind}): {leak.detail}" for leak in leaks],
         "recipes": len(recipes),
         "recipe_alarms": [f"{name}: {s.what}: {s.detail}" for name, found in said.items() for s in found],
     }
+
+
+def _is_installed(recipe: Recipe) -> bool:
+    """Whether the libraries of a recipe are there: those of the extra may be absent."""
+    return not recipe.needs_past or all(find_spec(name) is not None for name in EXTRA)
+
+
+def _briefly(recipe: Recipe) -> dict[str, Any]:
+    """Return the defaults with few passes over the rows: what a learner may know does not depend on how many."""
+    return {**recipe.defaults, **({"epochs": EPOCHS} if "epochs" in recipe.defaults else {})}
 
 
 def _judge_one(number: int) -> str:

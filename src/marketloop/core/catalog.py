@@ -43,7 +43,8 @@ class Feature:
     family : str
         ``trend``, ``momentum``, ... or ``plugin``.
     lookback : int
-        How many bars *before* t the value depends on; with fewer the value is null.
+        How many bars *before* t the value depends on; with fewer the value is null. A function may also read what other
+        tickers did in the sessions of these bars.
     expr : polars expression, or a function of the whole panel
         An expression sees one ticker's bars in order of time (``.over("ticker")`` is added for it) with the columns
         ``open, high, low, close, volume`` and, where the context feeds them, ``vix, spx, us10y, usd``.

@@ -29,6 +29,10 @@ SAME: Final = 1e-4
 TRAIN_SHARE: Final = 0.6
 POISON_TIMES: Final = 3
 LEAST_ROWS: Final = 50
+ELSEWHERE: Final = 20_000
+"""Sessions from here to where nobody has been: further than any table reaches."""
+LEAST_RELATION, LEAST_CERTAINTY, ALIKE = 0.25, 5.0, 3.0
+"""A correlation that no honest knowledge has with what comes later, in standard errors; tickers move by threes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +40,9 @@ class Suspicion:
     """What moved an answer that must not move it, and by how much.
 
     `what` is ``batch`` (other rows asked about), ``labels`` (of the rows asked about), ``memory`` (what was fitted or
-    asked before), ``views`` (memory around the rows given), ``seed`` (nothing at all) or ``future`` (a procedure: what
-    was known later); `share` the largest move in standard deviations of the scores.
+    asked before), ``views`` (memory around the rows given), ``seed`` (nothing at all), ``table`` (where the rows stand:
+    their outcomes are looked up) or ``future`` (a procedure: what was known later); `share` the largest move in
+    standard deviations of the scores.
     """
 
     what: str
@@ -88,6 +93,7 @@ def check_learner(
         *_by_labels(case, learner, base),
         *_by_batch(case, learner, base, cuts),
         *_by_views(case, learner, base),
+        *_by_place(case, learner, base),
         *_by_memory(case, learner, base),
     ):
         found.setdefault(suspicion.what, suspicion)
@@ -240,6 +246,53 @@ def _by_views(case: _Case, learner: Learner, base: Array) -> Iterator[Suspicion]
     yield from case.compared("views", base, told, "when the rows asked about are a view of all rows")
     told = case.ask(case.fitted(case.train), case.batch)
     yield from case.compared("views", base, told, "when the training rows are a view of all rows")
+
+
+def _by_place(case: _Case, learner: Learner, base: Array) -> Iterator[Suspicion]:
+    """Ask about the same rows in sessions and under names that no table holds: what is missing must not be outcomes."""
+    batch = case.batch
+    past = batch.past
+    known = np.where(batch.known_on < UNKNOWN, batch.known_on + ELSEWHERE, UNKNOWN)
+    away = replace(
+        batch,
+        session=batch.session + np.int32(ELSEWHERE),
+        known_on=known.astype(np.int32),
+        tickers=tuple(f"?{at:06d}" for at in range(len(batch.tickers))),
+        past=None if past is None else replace(past, session=past.session + np.int32(ELSEWHERE)),
+    )
+    told = case.ask(learner, away)
+    relation = _relation(batch, (base - told).reshape(len(batch), -1))
+    if relation:
+        detail = (
+            "when the rows asked about stand where nobody has been, and the difference goes with what came later "
+            f"(correlation {relation:.2f})"
+        )
+        yield from case.compared("table", base, told, detail)
+
+
+def _relation(batch: Matrix, extra: Array) -> float:
+    """Return the largest certain correlation of a column of `extra` with the outcomes, 0 if there is none."""
+    reach = max(int((batch.known_on - batch.session).max(initial=1)), 1)
+    stretches = len(np.unique(batch.session // reach))
+    _, code = np.unique(batch.session, return_inverse=True)
+    company = max(len(batch) / (code.max() + 1) / ALIKE, 1.0)
+    best = 0.0
+    for column in np.nan_to_num(extra).T:
+        within = _less_mean(code, column), _less_mean(code, batch.target.astype(np.float64))
+        together = column, batch.label.astype(np.float64)
+        for (x, y), terms in ((within, stretches * company), (together, float(stretches))):
+            spread = float(np.std(x) * np.std(y))
+            found = float(np.mean((x - x.mean()) * (y - y.mean()))) / spread if spread > 0 else 0.0
+            certain = np.arctanh(min(abs(found), 1 - 1e-9)) * np.sqrt(max(terms - 3, 0.0)) >= LEAST_CERTAINTY
+            if certain and abs(found) >= max(LEAST_RELATION, abs(best)):
+                best = found
+    return best
+
+
+def _less_mean(code: NDArray[np.intp], values: Array) -> Array:
+    mean = np.bincount(code, values) / np.bincount(code)
+    left: Array = values - mean[code]
+    return left
 
 
 def _by_memory(case: _Case, learner: Learner, base: Array) -> Iterator[Suspicion]:

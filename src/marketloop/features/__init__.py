@@ -7,7 +7,7 @@ from marketloop.features.evidence import Leak, LeakReport
 from marketloop.features.fill import FILL_METHODS, fill
 from marketloop.features.identity import fingerprint
 from marketloop.features.incremental import latest
-from marketloop.features.leaks import check_leaks
+from marketloop.features.leaks import check_leaks, check_whole
 from marketloop.features.regime import REGIME_LOOKBACK, regime_features, regime_lookback, regime_set
 from marketloop.features.sets import FEATURE_SETS, resolve
 
@@ -20,6 +20,7 @@ __all__ = [
     "LeakReport",
     "builtin_features",
     "check_leaks",
+    "check_whole",
     "compute",
     "fill",
     "fingerprint",

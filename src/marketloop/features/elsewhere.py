@@ -3,6 +3,7 @@
 The bars are moved 56 years back, where weekdays and month ends fall on the same days, get names that nobody has heard
 of, and prices that are off by a hair. Nothing can be looked up or remembered there: what is left is what the bars say,
 and what is missing is what a table added. A table that was honest when it was used does not go with what came later.
+A column that was computed elsewhere comes whole from its table: what past returns explain of it is taken off first.
 """
 
 from __future__ import annotations
@@ -35,7 +36,13 @@ DRAWS: Final = 4
 HORIZONS: Final = (1, 2, 5, 10, 15, 20, 40, 60)
 LEAST_RELATION, LEAST_CERTAINTY = 0.25, 5.0
 """A correlation that no honest knowledge has with what comes later (good forecasts have 0.05), in standard errors."""
+LEAST_SIZE_RELATION: Final = 0.6
+"""The same with the size of a move, of which honest knowledge says much (who knew every volatility would have 0.45)."""
 LEAST_SHARE: Final = 1e-7
+WINDOWS: Final = (2, 3, 5, 10, 15, 20, 30, 40, 60)
+LAGS: Final = 10
+MOSTLY: Final = 0.5
+"""Share of a column's variance that the bars must explain before what they leave is asked about alone."""
 LEAST_ROWS, LEAST_TERMS, COMPANY = 20, 12, 4
 MANY: Final = 100_000
 CLEAR: Final = 6.0
@@ -68,10 +75,11 @@ def kept_answers(case: Case, features: Sequence[Feature], ends: Sequence[dt.date
 def looked_up(case: Case, features: Sequence[Feature], seed: int) -> Iterator[Leak]:
     """Compare what a feature adds to what the bars say with what came later."""
     outcomes = _Outcomes.of(case.bars)
+    told = _Told.of(case.bars)
     rng = np.random.default_rng([seed, 2])
     for feature in features:
         try:
-            found = next(_relations(case, feature, outcomes, rng), None)
+            found = next(_relations(case, feature, outcomes, told, rng), None)
         except UsageError:
             continue
         if found is not None:
@@ -144,7 +152,7 @@ def _shaken(bars: pl.DataFrame, noise: float, rng: np.random.Generator) -> pl.Da
 
 
 def _relations(
-    case: Case, feature: Feature, outcomes: _Outcomes, rng: np.random.Generator
+    case: Case, feature: Feature, outcomes: _Outcomes, told: _Told, rng: np.random.Generator
 ) -> Iterator[tuple[int, str, float]]:
     """Yield (row, outcome, correlation) of each relation that no honest knowledge has."""
     own = case.values[feature.name]
@@ -156,6 +164,11 @@ def _relations(
         extra = np.where(np.isnan(there), own, own - there)
         extra = np.where(np.abs(extra) <= LEAST_SHARE * spread, 0.0, extra)
         yield from outcomes.relations(extra)
+        if (extra == 0).any():  # a column of 0 and 1 says as much by its zeros
+            yield from outcomes.relations(extra, zeros=True)
+        rest = told.beyond(extra)
+        if rest is not None:
+            yield from outcomes.relations(rest)
         blur = np.nan_to_num(np.std(worlds, axis=0))
         clear = np.abs(extra) > CLEAR * np.median(blur) / np.sqrt(DRAWS)
         yield from outcomes.relations(np.where(clear | np.isnan(extra), extra, 0.0))
@@ -171,6 +184,7 @@ class _Outcomes:
     session: NDArray[np.int64]
     bar: NDArray[np.int64]
     moves: dict[str, tuple[int, FloatArray]]
+    """By name; the size of a move tells tickers of one session apart, and sessions only as any volatility does."""
 
     @classmethod
     def of(cls, bars: pl.DataFrame) -> _Outcomes:
@@ -206,13 +220,60 @@ class _Outcomes:
         for name, (reach, move) in self.moves.items():
             later = move[rows]
             middle = _means(code, later)
-            for relation, terms in (
-                *together.relations(middle, reach),
-                *within.relations(later - middle[code], reach),
+            size = np.abs(later)
+            apart = size - _means(code, size)[code]
+            for least, what, relations in (
+                (LEAST_RELATION, name, together.relations(middle, reach)),
+                (LEAST_RELATION, name, within.relations(later - middle[code], reach)),
+                (LEAST_SIZE_RELATION, f"the size of {name}", within.relations(apart, reach)),
             ):
-                certain = terms >= LEAST_TERMS and _certainty(relation, terms) >= LEAST_CERTAINTY
-                if certain and abs(relation) >= LEAST_RELATION:
-                    yield int(rows[0]), name, relation
+                for relation, terms in relations:
+                    certain = terms >= LEAST_TERMS and _certainty(relation, terms) >= LEAST_CERTAINTY
+                    if certain and abs(relation) >= least:
+                        yield int(rows[0]), what, relation
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What past bars say of a row, in the forms that columns computed elsewhere usually have."""
+
+    columns: FloatArray
+    known: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, bars: pl.DataFrame) -> _Told:
+        close, volume = col("close"), col("volume").cast(pl.Float64) + 1
+        change = close / close.shift(1) - 1
+        forms = {
+            **{f"change {k}": change.shift(k) for k in range(LAGS)},
+            **{f"size {k}": change.shift(k).abs() for k in range(LAGS)},
+            **{f"return {k}": close / close.shift(k) - 1 for k in WINDOWS},
+            **{f"mean {k}": close / close.rolling_mean(k) - 1 for k in WINDOWS},
+            **{f"deviation {k}": change.rolling_std(k) for k in WINDOWS},
+            **{f"volume {k}": (volume / volume.rolling_mean(k)).log() for k in WINDOWS},
+            "range": (col("high") - col("low")) / close,
+            "gap": col("open") / close.shift(1) - 1,
+            "level": close.log(),
+        }
+        frame = bars.select(form.over("ticker").alias(name) for name, form in forms.items())
+        columns = frame.select(pl.all().fill_null(float("nan"))).to_numpy()
+        known = np.isfinite(columns).all(axis=1)
+        return cls(np.column_stack([columns, np.ones(len(columns))]), known)
+
+    def beyond(self, extra: FloatArray) -> FloatArray | None:
+        """Return what the past bars leave of `extra`, NaN where they are short; None unless they explain most of it."""
+        rows = np.flatnonzero(self.known & np.isfinite(extra) & (extra != 0))
+        if len(rows) < LEAST_ROWS * self.columns.shape[1]:
+            return None
+        design, value = self.columns[rows], extra[rows]
+        size = design.std(axis=0)
+        left = _residual(design / np.where(size > 0, size, 1.0), value)
+        variance, explained = float(value.var()), 1 - float(left.var()) / max(float(value.var()), 1e-300)
+        if variance == 0 or explained < MOSTLY or float(left.std()) < LEAST_SHARE * np.sqrt(variance):
+            return None
+        rest = np.full(len(extra), np.nan)
+        rest[rows] = left
+        return rest
 
 
 @dataclass(frozen=True, slots=True)

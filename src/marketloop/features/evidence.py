@@ -16,7 +16,7 @@ from marketloop.core.values import BoolArray, Context, FloatArray
 from marketloop.features.engine import evaluate
 from marketloop.features.panel import make_panel, numbered
 
-__all__ = ["Case", "Leak", "LeakReport", "RowArray", "make_case"]
+__all__ = ["Case", "Leak", "LeakReport", "RowArray", "make_case", "whole_case"]
 
 RowArray = NDArray[np.int64]
 
@@ -91,13 +91,21 @@ class Case:
 
 def make_case(bars: pl.DataFrame, features: Sequence[Feature], context: Context, seed: int) -> Case:
     """Draw the sample and compute the features on it."""
-    sample = _sample(make_panel(bars).bars, seed)
-    values = Case.compute(sample, features, context)
+    return _case(_sample(make_panel(bars).bars, seed), features, context)
+
+
+def whole_case(bars: pl.DataFrame, features: Sequence[Feature], context: Context) -> Case:
+    """Compute the features on every bar."""
+    return _case(make_panel(bars).bars, features, context)
+
+
+def _case(bars: pl.DataFrame, features: Sequence[Feature], context: Context) -> Case:
+    values = Case.compute(bars, features, context)
     spread = {}
     for name, value in values.items():
         known = value[np.isfinite(value)]
         spread[name] = float(known.std()) if len(known) else 0.0
-    return Case(sample, context, values, spread)
+    return Case(bars, context, values, spread)
 
 
 def _sample(bars: pl.DataFrame, seed: int) -> pl.DataFrame:

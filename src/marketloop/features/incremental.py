@@ -78,12 +78,21 @@ def _recent(context: Context, since: dt.date, lookback: int) -> Context:
 
 
 def _window(panel: Panel, since: dt.date, lookback: int) -> pl.DataFrame:
-    """Return each ticker's bars after `since` and `lookback` before them."""
+    """Return each ticker's bars after `since` and `lookback` before them.
+
+    Where a ticker missed sessions its bars reach back further: the others' bars of these sessions come with them, and
+    one before.
+    """
+    days = panel.bars["date"].to_physical().to_numpy()
     old = (panel.bars["date"] <= since).to_numpy()
     bar = panel.bars[BAR].to_numpy()
     starts = np.flatnonzero(bar == 0)
     first_new = np.add.reduceat(old, starts) if len(starts) else starts
     lengths = np.diff(np.append(starts, len(bar)))
     # a ticker without new bars still counts in the breadth of earlier sessions
-    first = np.repeat(np.minimum(first_new, lengths - 1) - lookback, lengths)
-    return numbered(panel.bars.filter(pl.Series(bar >= first)))
+    first = np.minimum(first_new, lengths - 1) - lookback
+    fresh = np.flatnonzero(first_new < lengths)
+    if len(fresh):
+        reach = days[(starts + np.maximum(first, 0))[fresh]].min()
+        first = np.minimum(first, np.add.reduceat(days < reach, starts, dtype=np.int64) - 1)
+    return numbered(panel.bars.filter(pl.Series(bar >= np.repeat(first, lengths))))

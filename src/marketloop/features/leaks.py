@@ -9,7 +9,7 @@ what a feature adds to what the bars say go with what came later (`elsewhere`)?
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,11 +23,11 @@ from marketloop.core.values import BoolArray, Context, FloatArray
 from marketloop.features.context import known_by
 from marketloop.features.elsewhere import facts_of_names, kept_answers, looked_up
 from marketloop.features.engine import check_features, roots
-from marketloop.features.evidence import Case, Leak, LeakReport, RowArray, make_case
+from marketloop.features.evidence import Case, Leak, LeakReport, RowArray, make_case, whole_case
 from marketloop.features.panel import BAR, TICKER, numbered
 from marketloop.features.sweeps import Group, sweep
 
-__all__ = ["check_leaks"]
+__all__ = ["check_leaks", "check_whole"]
 
 SAME = 1e-9
 """Truncation repeats the very same arithmetic."""
@@ -37,6 +37,9 @@ FORGOTTEN = 1e-5
 
 EFFORT = 600
 """Computations with some sessions changed."""
+
+WHOLE_CUTS = 5
+"""Sessions at which a whole history is cut, one of each weekday."""
 
 AGO = dt.timedelta(weeks=2600)
 """Long before any source of data."""
@@ -84,23 +87,89 @@ def check_leaks(
     """
     check_features(features)
     case = make_case(bars, features, context or Context.empty(), seed)
-    # Expressions without the mask of the warm-up: a back-filled gap would hide behind it.
-    bare = [replace(f, lookback=0) if isinstance(f.expr, pl.Expr) else f for f in features]
+    bare = [_unmasked(f) for f in features]
     unmasked = replace(case, values=case.compute(case.bars, bare, case.context))
+    return _reported(
+        features,
+        (
+            *_undated(case, features),
+            *_future(unmasked, bare, _cut_sessions(case, cuts, seed)),
+            *_warm_up(unmasked, features, bare),
+            *_lookback(case, features, cuts, seed),
+            *_swept(case, features, EFFORT if thorough else EFFORT // 10, seed),
+            *(_looked_up(case, features, _cut_sessions(case, cuts, seed), seed) if thorough else ()),
+        ),
+    )
+
+
+def check_whole(
+    bars: pl.DataFrame, features: Sequence[Feature], context: Context | None = None, *, seed: int = 0
+) -> LeakReport:
+    """Check on every row that no value changes when what comes after is taken away, or when nobody knows its ticker.
+
+    `check_leaks` questions a sample closely. What concerns tickers or years outside it, or depends on how long the
+    history is, shows only here.
+
+    Parameters
+    ----------
+    bars : frame of `BAR_SCHEMA`
+    features : sequence of Feature
+    context : Context, optional
+    seed : int
+        Draws the sessions, one of each weekday, spread over the history; its first session and the last of each
+        warm-up come on top.
+
+    Returns
+    -------
+    LeakReport
+        At most one leak per feature and kind.
+
+    Raises
+    ------
+    UsageError
+        A feature cannot be computed at all; the feature and the cause are named.
+    """
+    check_features(features)
+    if not features:
+        return LeakReport(0, ())
+    bare = [_unmasked(f) for f in features]
+    case = whole_case(bars, bare, context or Context.empty())
+    return _reported(
+        features,
+        (*_undated(case, bare), *_future(case, bare, _spread_sessions(case, seed)), *_warm_up(case, features, bare)),
+    )
+
+
+def _reported(features: Sequence[Feature], leaks: Iterable[Leak]) -> LeakReport:
+    """Keep the earliest leak of each feature and kind, in the order of the features."""
     found: dict[tuple[str, str], Leak] = {}
-    for leak in (
-        *_undated(case, features),
-        *_future(unmasked, bare, _cut_sessions(case, cuts, seed)),
-        *_warm_up(unmasked, features, bare),
-        *_lookback(case, features, cuts, seed),
-        *_swept(case, features, EFFORT if thorough else EFFORT // 10, seed),
-        *(_looked_up(case, features, _cut_sessions(case, cuts, seed), seed) if thorough else ()),
-    ):
+    for leak in leaks:
         known = found.get((leak.feature, leak.kind))
         if known is None or leak.first_session < known.first_session:
             found[leak.feature, leak.kind] = leak
     order = {f.name: at for at, f in enumerate(features)}
     return LeakReport(len(features), tuple(sorted(found.values(), key=lambda k: (order[k.feature], k.kind))))
+
+
+def _unmasked(feature: Feature) -> Feature:
+    """Return an expression without the mask of its warm-up: a back-filled gap would hide behind it."""
+    return replace(feature, lookback=0) if isinstance(feature.expr, pl.Expr) else feature
+
+
+def _spread_sessions(case: Case, seed: int) -> list[dt.date]:
+    """Choose one session of each weekday: the last but one, and one in each further part of the history."""
+    sessions = case.bars["date"].unique().sort()
+    if len(sessions) <= 10 * WHOLE_CUTS:
+        return sessions.gather_every(10).to_list()
+    rng = np.random.default_rng([seed, 3])
+    chosen = [sessions[-2]]
+    for part in range(WHOLE_CUTS - 1):
+        free = {day.weekday() for day in chosen}
+        start, end = ((at * len(sessions)) // (WHOLE_CUTS - 1) for at in (part, part + 1))
+        within = [day for day in sessions[start : end - 2].to_list() if day.weekday() not in free]
+        if within:
+            chosen.append(within[int(rng.integers(len(within)))])
+    return chosen
 
 
 def _cut_sessions(case: Case, cuts: int, seed: int) -> list[dt.date]:
@@ -201,14 +270,8 @@ def _compare_windows(case: Case, features: list[Feature], ends: list[dt.date], c
     first, last, hit = (np.concatenate(part) for part in zip(*parts, strict=True))
     if not hit.any():
         return
-    length = last - first + 1
-    starts = np.cumsum(length) - length
-    bar = np.arange(length.sum()) - np.repeat(starts, length)
-    number = np.repeat(np.arange(len(length), dtype=np.uint32), length)
-    window = case.bars[np.repeat(first, length) + bar].with_columns(
-        pl.Series(TICKER, number).set_sorted(), pl.Series(BAR, bar.astype(np.int32))
-    )
-    rows, targets = last[hit], (starts + length - 1)[hit]
+    window, end = _window(case, first, last)
+    rows, targets = last[hit], end[hit]
     for feature in features:
         try:
             part = case.compute(window, [feature], context)[feature.name][targets]
@@ -216,10 +279,53 @@ def _compare_windows(case: Case, features: list[Feature], ends: list[dt.date], c
             yield case.leak(feature, "lookback", int(rows[0]), np.nan, f"from its last {lookback + 1} bars ({error})")
             continue
         wrong = case.differs(feature.name, case.values[feature.name][rows], part, _tolerance(feature, int(hit.sum())))
+        if wrong.any() and not _is_own(feature) and len(ends) == 1:
+            wrong &= _differs_in_full_sessions(case, feature, (first, last, hit), wrong, context)
         if wrong.any():
             at = case.earliest(rows, wrong)
             why = f"from the last {lookback + 1} bars, which its look-back declares enough"
             yield case.leak(feature, "lookback", int(rows[at]), float(part[at]), why)
+
+
+def _window(case: Case, first: RowArray, last: RowArray) -> tuple[pl.DataFrame, RowArray]:
+    """Return the rows from each of `first` to each of `last`, each stretch as a ticker, and where the stretches end."""
+    length = last - first + 1
+    starts = np.cumsum(length) - length
+    bar = np.arange(length.sum()) - np.repeat(starts, length)
+    number = np.repeat(np.arange(len(length), dtype=np.uint32), length)
+    window = case.bars[np.repeat(first, length) + bar].with_columns(
+        pl.Series(TICKER, number).set_sorted(), pl.Series(BAR, bar.astype(np.int32))
+    )
+    return window, starts + length - 1
+
+
+def _differs_in_full_sessions(
+    case: Case, feature: Feature, bars: tuple[RowArray, RowArray, BoolArray], wrong: BoolArray, context: Context
+) -> BoolArray:
+    """Ask those that are `wrong` again, with the bars that others have in the sessions of its own last bars.
+
+    The bars of a ticker that missed sessions reach back further than those of the others: what they say together in
+    these sessions is part of its look-back.
+    """
+    first, last, hit = bars
+    days = case.bars["date"].to_physical().to_numpy()
+    own = np.flatnonzero(hit)[wrong]
+    differs = wrong.copy()
+    for ticker, at in zip(own, np.flatnonzero(wrong), strict=True):
+        since = [
+            max(np.searchsorted(days[low : high + 1], days[first[ticker]], side="right") - 1, 0) + low
+            for low, high in zip(last - case.bars[BAR].to_numpy()[last], last, strict=True)
+        ]
+        wider = np.minimum(first, np.asarray(since))
+        if (wider == first).all():
+            return differs
+        window, end = _window(case, np.where(np.arange(len(first)) == ticker, first, wider), last)
+        part = case.compute(window, [feature], context)[feature.name][end[ticker] : end[ticker] + 1]
+        whole = case.values[feature.name][last[ticker] : last[ticker] + 1]
+        differs[at] = case.differs(feature.name, whole, part, _tolerance(feature, int(hit.sum())))[0]
+        if differs[at]:
+            return differs
+    return differs
 
 
 def _last_bars(case: Case, lookback: int, end: dt.date) -> tuple[RowArray, RowArray, BoolArray]:

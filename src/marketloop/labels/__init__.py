@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from marketloop.labels.builtin import DIRECTION, RANK, REGIME, RETURN, TRADE, builtin_labels
+from marketloop.labels.honesty import why_untimely
 from marketloop.labels.neutral import neutralise
 from marketloop.labels.outcomes import BUY, HOLD, SELL, UNKNOWN, Outcomes, direction_classes, forward_outcomes
 from marketloop.labels.panel import Panel, build_panel
@@ -36,4 +37,5 @@ __all__ = [
     "regime_outcomes",
     "trade_outcomes",
     "uniqueness_weights",
+    "why_untimely",
 ]

@@ -11,18 +11,20 @@ from numpy.typing import NDArray
 
 from marketloop.core.catalog import Catalog, Check, Feature, Learner, Recipe
 from marketloop.core.values import Context, Matrix
-from marketloop.dataset import newest_rows, with_ranks
+from marketloop.dataset import LabelSpec, newest_rows, with_past, with_ranks
 from marketloop.evaluation.leaks import check_learner
 from marketloop.evaluation.nomination import Contender
 from marketloop.evaluation.plausibility import plausibility
 from marketloop.evaluation.scorecard import Scorecard
-from marketloop.features import LeakReport, check_leaks
+from marketloop.features import LeakReport, check_leaks, check_whole
+from marketloop.labels import Panel, why_untimely
 from marketloop.loop.preparing import Prepared
 from marketloop.registry import Artefact
 
 __all__ = [
     "LeakReports",
     "hard_checks",
+    "label_check",
     "leak_check",
     "leak_report",
     "learner_check",
@@ -73,8 +75,8 @@ def leak_report(
 ) -> LeakReport:
     """Check `features` on the newest sessions of a fixed sample of tickers.
 
-    Those named in `closely`, the plugins', are questioned thoroughly; the product's own, which tests question so,
-    quickly.
+    Those named in `closely`, the plugins', are questioned thoroughly, and at a few sessions on all rows; the product's
+    own, which tests question so, quickly.
     """
     tickers = bars["ticker"].unique().sort()
     step = max(1, len(tickers) // TICKERS)
@@ -88,7 +90,9 @@ def leak_report(
     if not added:
         return report
     more = check_leaks(sample, added, context)
-    return LeakReport(report.checked + more.checked, (*report.leaks, *more.leaks))
+    seen = {leak.feature for leak in more.leaks}
+    rest = check_whole(bars, [feature for feature in added if feature.name not in seen], context)
+    return LeakReport(report.checked + more.checked, (*report.leaks, *more.leaks, *rest.leaks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +130,8 @@ def learner_check(catalog: Catalog, contenders: Sequence[Contender], matrix: Mat
     other learners' experience altered. The product's own recipes are questioned so by tests, not every night.
     """
     added = {c.recipe.name: c for c in contenders if f"recipe:{c.recipe.name}" in catalog.origins}
-    sample = with_ranks(_newest_sample(matrix)) if added else matrix
+    known = with_past(matrix) if any(c.recipe.needs_past for c in added.values()) else matrix
+    sample = with_ranks(_newest_sample(known)) if added else matrix
     if not added or len(np.unique(sample.session)) < LEAST_SESSIONS:
         return Check("leak", 0.0, 0.0, passed=True, hard=True, detail="no recipe of a plugin to question")
     found = [
@@ -136,6 +141,19 @@ def learner_check(catalog: Catalog, contenders: Sequence[Contender], matrix: Mat
     ]
     detail = "; ".join(found) or f"{', '.join(added)}: nothing later is known"
     return Check("leak", float(len(found)), 0.0, not found, hard=True, detail=detail)
+
+
+def label_check(catalog: Catalog, label: LabelSpec, panel: Panel) -> Check:
+    """Say whether the outcomes of a plugin's label are known when it says so.
+
+    The product's own labels are questioned so by tests.
+    """
+    name = label.label.name
+    if f"label:{name}" not in catalog.origins:
+        return Check("leak", 0.0, 0.0, passed=True, hard=True, detail="no label of a plugin to question")
+    found = why_untimely(label.label, panel, label.horizon, label.threshold)
+    detail = f"the label {name}: {found}" if found else f"{name}: known when it says so"
+    return Check("leak", float(bool(found)), 0.0, not found, hard=True, detail=detail)
 
 
 def _newest_sample(matrix: Matrix) -> Matrix:

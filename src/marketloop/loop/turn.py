@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from marketloop.core.errors import MarketLoopError
 from marketloop.evaluation.rank_ic import SMALL_UNIVERSE
 from marketloop.evaluation.stream import StreamSpec
-from marketloop.loop.checks import LeakReports, leak_check, learner_check
+from marketloop.loop.checks import LeakReports, label_check, leak_check, learner_check
 from marketloop.loop.conditions import skipped, why_not
 from marketloop.loop.context import MissingContextError
 from marketloop.loop.examining import examine_candidate, make_candidate
@@ -84,6 +84,9 @@ def _judge(
     leak = leak_check(asked.of(prepared, closely=house.catalog.plugin_features))
     if not leak.passed:
         return refuse_leak(house, family, flight, leak)
+    label = label_check(house.catalog, spec.label, prepared.panel)
+    if not label.passed:
+        return refuse_leak(house, family, flight, label, what="labels")
     learners = learner_check(house.catalog, spec.contenders, prepared.matrix)
     if not learners.passed:
         return refuse_leak(house, family, flight, learners, what="recipes")
