@@ -142,6 +142,27 @@ def test_learner_with_a_table_of_outcomes_is_found_and_with_an_honest_one_is_not
     assert whats(lambda: LookingUp(table=known, share=0.1), matrix) == set()
 
 
+@dataclass
+class ByName(Teller):
+    """Keeps a figure for each ticker, and refuses those that it never met."""
+
+    figures: dict[str, float] = field(default_factory=dict)
+
+    def fit(self, train: Matrix) -> Self:
+        super().fit(train)
+        self.figures = {train.tickers[at]: 0.01 * at for at in np.unique(train.ticker).tolist()}
+        return self
+
+    def predict(self, rows: Matrix) -> Array:
+        own = np.array([self.figures[rows.tickers[at]] for at in rows.ticker.tolist()])
+        told: Array = super().predict(rows) + own[:, None] * np.array([-1.0, 0.0, 1.0])
+        return told
+
+
+def test_learner_that_refuses_tickers_it_never_met_is_left_alone(matrix: Matrix) -> None:
+    assert whats(ByName, matrix) == set()
+
+
 @pytest.mark.parametrize(
     ("make", "what"),
     [

@@ -271,3 +271,11 @@ def test_differences_are_taken_on_common_sessions_only() -> None:
     np.testing.assert_allclose(difference.value, [-0.3, 0.3])
     assert mine.between(2, 4).session.tolist() == [2, 4]
     assert replace(mine, dropped=3).dropped == 3
+
+
+def test_position_that_never_changes_tells_nothing_at_all() -> None:
+    panel = small_market(sessions=300, tickers=5, seed=4).panel()
+    bet = np.tile([0.5, -0.5, 0.25, 1.0, -1.0], (300, 1))
+    series = sequential_ic(bet, panel, neutral_one_session(panel), 5, tilt=bet)
+    assert len(series) > 200
+    assert not series.value.any()

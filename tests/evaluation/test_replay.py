@@ -16,7 +16,7 @@ from marketloop.dataset import LabelSpec
 from marketloop.evaluation.backtest import Plan
 from marketloop.evaluation.facts import GatePolicy
 from marketloop.evaluation.guard import GuardPolicy
-from marketloop.evaluation.hindsight import Past
+from marketloop.evaluation.hindsight import Past, Voice
 from marketloop.evaluation.nomination import Contender
 from marketloop.evaluation.replay import Course, Policy, replay
 from marketloop.evaluation.replayed import Replayed
@@ -203,3 +203,21 @@ def test_difference_of_a_policy_with_itself_is_nothing(past: Past) -> None:
     one, other = (Replayed(past, c, (START, END - 1), Plan()) for c in live(past, *[Policy("n", every(10))] * 2))
     gain = one.less(other)
     assert gain.rank_ic.mean == gain.brier.mean == gain.annual_return.value == 0
+
+
+class Echo(Voice):
+    """Says after its training what the stream says."""
+
+    def unseen(self, session: int) -> pl.DataFrame:
+        said = self.past.stream_of(session, None).scores
+        return said.filter(pl.col("session") > self.fitted.block.train_through)
+
+
+def test_model_of_a_small_universe_that_says_what_the_stream_says_is_no_worse_than_it() -> None:
+    market = small_market(sessions=800, tickers=5, planted=0.1, first=500)
+    past = past_of(market, spec=replace(SPEC, small=True))
+    through = past.panel.last - 120
+    echo = Echo(past, fit_at(past.labelled, past.spec, past.stream.folds, through))
+    lead = past.lead(echo, past.panel.last, None)
+    assert len(lead) > 100
+    assert not lead.value.any()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from marketloop.core.catalog import Catalog, Label, LabelValues
+from marketloop.core.errors import FailedError
 from marketloop.dataset import LabelSpec
 from marketloop.labels import UNKNOWN, Panel, builtin_labels, why_untimely
 from marketloop.loop.checks import label_check
@@ -91,3 +92,21 @@ def test_label_of_a_plugin_fails_the_hard_check_by_name_and_the_products_is_not_
     check = label_check(catalog, spec, panel)
     assert (check.name, check.hard, check.passed) == ("leak", True, False)
     assert "the label late: the outcome of T00 in session" in check.detail
+
+
+def test_label_that_needs_a_long_history_is_not_asked_about_a_short_one(panel: Panel) -> None:
+    def build(panel: Panel, horizon: int, threshold: float | None) -> LabelValues:
+        del horizon, threshold
+        if len(panel.close) < 200:
+            raise ValueError("window shape cannot be larger than input array shape")
+        return forward(panel, 0)
+
+    assert why_untimely(Label("long", build), panel, HORIZON, None) == ""
+
+
+def test_label_that_fails_is_named_with_the_remedy(panel: Panel) -> None:
+    def build(panel: Panel, horizon: int, threshold: float | None) -> LabelValues:
+        raise KeyError("volume")
+
+    with pytest.raises(FailedError, match=r"the label broken failed: KeyError: 'volume'; mend or remove the label"):
+        why_untimely(Label("broken", build), panel, HORIZON, None)

@@ -8,7 +8,7 @@ import pytest
 
 from marketloop.core.errors import UsageError
 from marketloop.data.calendar import load_sessions
-from marketloop.loop.replay_rules import rule_named
+from marketloop.loop.replay_rules import rule_named, split_names
 
 SESSIONS = load_sessions("XNYS", dt.date(2017, 1, 3), dt.date(2017, 12, 29))
 NIGHTS = range(SESSIONS.first, SESSIONS.first + len(SESSIONS.dates))
@@ -79,3 +79,25 @@ def test_schedule_of_a_night_does_not_depend_on_how_far_the_data_reach() -> None
 def test_policy_that_cannot_be_read_says_what_is_expected(name: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         rule_named(name, NIGHTS, SESSIONS, zone=ZONE)
+
+
+def test_schedule_after_a_session_without_bars_means_the_newest_one_that_has_them() -> None:
+    nights = [night for night in NIGHTS if SESSIONS.date(night) != dt.date(2017, 1, 31)]
+    wanted = rule_named("monthly", nights, SESSIONS, zone=ZONE).sessions
+    assert wanted is not None
+    assert SESSIONS.date(min(wanted)) == dt.date(2017, 1, 30)
+    assert len(wanted) == 12
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("never,weekly", ("never", "weekly")),
+        (" never , every:5 ", ("never", "every:5")),
+        ("cron:0 2 1 1,4,7,10 *,weekly", ("cron:0 2 1 1,4,7,10 *", "weekly")),
+        ("cron:30 18 * * mon,fri,never", ("cron:30 18 * * mon,fri", "never")),
+        ("", ()),
+    ],
+)
+def test_commas_inside_a_cron_line_belong_to_it(text: str, found: tuple[str, ...]) -> None:
+    assert split_names(text) == found

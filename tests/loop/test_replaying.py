@@ -35,9 +35,15 @@ def project(root: Path) -> House:
     return open_house(root, environ={}, flags=FLAGS)
 
 
-def collect(planted: float, end: dt.date) -> CollectRequest:
-    market = {"tickers": 40, "sessions": 850, "seed": 5, "planted_ic": planted, "start": "2013-01-02"}
-    return CollectRequest(source="synthetic", options=market, end=end)
+MARKETS = {
+    "no signal": {"tickers": 40, "sessions": 850, "seed": 5, "planted_ic": 0.0, "start": "2013-01-02"},
+    "planted": {"tickers": 40, "sessions": 850, "seed": 5, "planted_ic": 0.15, "start": "2013-01-02"},
+    "small": {"tickers": 7, "sessions": 1480, "seed": 5, "planted_ic": 0.0, "start": "2010-07-01"},
+}
+
+
+def collect(market: str, end: dt.date) -> CollectRequest:
+    return CollectRequest(source="synthetic", options=MARKETS[market], end=end)
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,7 @@ class Lived:
     replayed: ReplayResult
 
 
-@pytest.fixture(scope="module", params=[0.0, 0.15], ids=["no signal", "planted"])
+@pytest.fixture(scope="module", params=list(MARKETS))
 def lived(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Lived:
     house = project(tmp_path_factory.mktemp("lived") / "project")
     for date in DATES:

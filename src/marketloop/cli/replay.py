@@ -9,7 +9,7 @@ import typer
 
 from marketloop.cli.backtest import TradingFlags
 from marketloop.cli.call import Answer, Call
-from marketloop.cli.flags import FeatureFlags, day, names
+from marketloop.cli.flags import FeatureFlags, day
 from marketloop.cli.render import Screen
 from marketloop.cli.tables import warning_lines
 
@@ -48,7 +48,8 @@ def command(
     """
     first, plan = day("--start", start), trading.plan(call)
     replaying = call.room("loop.replaying")
-    request = replaying.ReplayRequest(names(policy) or (), gated, first, sessions, plan)
+    chosen = call.room("loop.replay_rules").split_names(policy)
+    request = replaying.ReplayRequest(chosen, gated, first, sessions, plan)
     with call.open_house(features.settings()) as house, call.telling("replay") as tell:
         result = replaying.replay_family(house, family or house.settings.serve.primary, request, tell=tell)
         document: dict[str, Any] = result.document(replaying.write_replay_sheet(house, result, report))

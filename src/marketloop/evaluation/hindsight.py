@@ -157,9 +157,12 @@ class Past:
 
     def lead(self, voice: Voice, session: int, after: int | None) -> SessionSeries:
         """Return what the stream has over a model on sessions that neither has seen, as of the close of `session`."""
-        begin = voice.fitted.block.train_through + self.spec.label.horizon + 1
+        through = voice.fitted.block.train_through
         theirs = self.measured(voice.unseen(session), session)
-        return self.compared(session, after).minus(theirs).between(begin, session)
+        own = self.compared(session, after)
+        if self.spec.small:  # a position counts less its own past mean: both sides must have the same past
+            own = self.measured(self.stream_of(session, after).scores.filter(pl.col("session") > through), session)
+        return own.minus(theirs).between(through + self.spec.label.horizon + 1, session)
 
     def measured(self, scores: pl.DataFrame, session: int) -> SessionSeries:
         """Return what differences between two models are taken of, as of the close of `session`."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marketloop.core.catalog import Learner, Recipe
-from marketloop.core.errors import UsageError
+from marketloop.core.errors import FailedError, UsageError
 from marketloop.core.past import Past
 from marketloop.core.values import Matrix
 from marketloop.evaluation.nomination import named, shaped_output
@@ -260,7 +260,10 @@ def _by_place(case: _Case, learner: Learner, base: Array) -> Iterator[Suspicion]
         tickers=tuple(f"?{at:06d}" for at in range(len(batch.tickers))),
         past=None if past is None else replace(past, session=past.session + np.int32(ELSEWHERE)),
     )
-    told = case.ask(learner, away)
+    try:
+        told = case.ask(learner, away)
+    except FailedError:  # an honest table of tickers may refuse a name that it does not know
+        return
     relation = _relation(batch, (base - told).reshape(len(batch), -1))
     if relation:
         detail = (

@@ -172,7 +172,7 @@ def _position_pnl(tilt: Array, panel: Panel, horizon: int) -> SessionSeries:
     ticker's returns before it. Otherwise a constant bet on tickers that happened to rise counts as skill.
     """
     held = recent_mean(np.clip(tilt, -1, 1), horizon)
-    held = held - np.nan_to_num(_lag(_past_mean(held, 1)))
+    held = held - _lag(_past_mean(held, 1))  # the first has no past, and tells nothing
     with np.errstate(invalid="ignore", divide="ignore"):
         surprise = panel.returns - np.nan_to_num(_lag(_past_mean(panel.returns, LEAST_PAST)))
         move = np.clip(surprise / _lag(panel.short_vol), -4, 4)

@@ -216,6 +216,7 @@ class Course:
             continuity=past.continuity(fitted, session, self._after),
             d=d,
             overlap=past.spec.overlap,
+            statistic="gain" if past.spec.family.statistic == "log_loss" else "ic1",
         )
 
     def _facts(self) -> ChampionFacts | None:

@@ -270,7 +270,8 @@ def fit_at(labelled: Matrix, spec: StreamSpec, folds: Sequence[FoldRecord], sess
     Inner folds are scored when a block begins, so those that matured inside the open block have no say yet.
     """
     begun = session // spec.block * spec.block
-    heard = [fold for fold in folds if fold.known_on < begun]
+    allowed = {contender.key for contender in spec.contenders if contender.may_speak_from(begun)}
+    heard = [fold for fold in folds if fold.known_on < begun and fold.contender in allowed]
     return fit_nominee(labelled, spec, heard, session + 1)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from marketloop.core.catalog import Label, LabelValues
+from marketloop.core.errors import FailedError, MarketLoopError
 from marketloop.labels.outcomes import UNKNOWN
 from marketloop.labels.panel import Panel
 
@@ -20,15 +21,32 @@ SAME: Final = 1e-9
 def why_untimely(label: Label, panel: Panel, horizon: int, threshold: float | None) -> str:
     """Say which outcome of `label` is not what it was when it became known; empty where there is none.
 
+    Raises
+    ------
+    FailedError
+        The label cannot be built at all.
+
+    Notes
+    -----
     What comes after a session is taken away. Outcomes that are known by then, as the label says itself, must be there
     and must not change: purging relies on it, and classes cut at quantiles of the whole history do not keep to it.
     """
-    whole = label.build(panel, horizon, threshold)
+    try:
+        whole = label.build(panel, horizon, threshold)
+    except MarketLoopError:
+        raise
+    except Exception as error:
+        raise FailedError(
+            f"the label {label.name} failed: {type(error).__name__}: {error}; mend or remove the label"
+        ) from error
     length = len(panel.close)
     for end in np.unique(np.linspace(length // 3, length - 2, CUTS).astype(int)).tolist():
         if end < 1:
             continue
-        part = label.build(_until(panel, end), horizon, threshold)
+        try:
+            part = label.build(_until(panel, end), horizon, threshold)
+        except Exception:  # noqa: BLE001, S112 -- somebody else's code; so short a history may be too short for it
+            continue
         found = _changed(whole, part, panel, end)
         if found:
             return found

@@ -227,7 +227,9 @@ def _difference(
         return None
     x = card.x if card.statistic == "rank_ic" else log_probability(made.stream.scores, made.prepared.matrix)
     try:
-        return against_champion(house, made.prepared, made.spec, made.row.id, champion, x, returned=returned)
+        return against_champion(
+            house, made.prepared, made.spec, made.row.id, champion, x, said=made.stream.scores, returned=returned
+        )
     except MarketLoopError as error:
         get_logger("loop").warning("the champion cannot be compared", version=champion.version, reason=str(error))
         return None

@@ -74,6 +74,8 @@ def live_series(house: House, prepared: Prepared, spec: StreamSpec, slot: Slot) 
     policy = gate_policy(house.settings, spec.family.name)
     # Besides the terms: the sessions whose scores the oldest term averages, or whose labels are not known yet.
     first = prepared.panel.last - harm_terms(policy, spec.overlap) - 2 * spec.label.horizon - SPARE_SESSIONS
+    if spec.small:  # a position counts less its own past mean (ADR 0014), which must not move with the window
+        first = prepared.panel.first
     pieces = _served_scores(house, prepared, spec, served, first=first)
     if not pieces:
         return SessionSeries(np.zeros(0, np.int32), np.zeros(0))

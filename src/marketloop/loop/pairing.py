@@ -43,6 +43,7 @@ def against_champion(
     champion: Champion,
     own: SessionSeries,
     *,
+    said: pl.DataFrame | None = None,
     returned: int | None = None,
 ) -> SessionSeries:
     """Return what the stream has over the champion, on sessions that the champion has not seen (GATE.md, G3).
@@ -56,6 +57,9 @@ def against_champion(
     ----------
     own : SessionSeries
         Of the stream: x, or for a family measured by log loss its `log_probability`, so that the baselines cancel.
+    said : frame, optional
+        Scores of the stream. A small universe needs them: there a position counts less its own past mean (ADR 0014),
+        and both sides must have the same past.
     returned : int, optional
         Newest session that was known when the champion came back by a rollback (`champions.returned`).
 
@@ -69,6 +73,9 @@ def against_champion(
         return SessionSeries(np.zeros(0, np.int32), np.zeros(0))
     horizon, last = spec.label.horizon, prepared.panel.last
     frozen = measured(prepared, spec, frozen_scores(house, prepared, spec, champion, last=last))
+    whole = own
+    if spec.small and said is not None:
+        own = measured(prepared, spec, said.filter(pl.col("session") > through))
     heard = prepared.panel.first - 1 if returned is None else returned
     after = own.minus(frozen).between(max(through + horizon, heard) + 1, last)
     if champion.stream_id is None or champion.stream_id == stream_id:
@@ -77,8 +84,12 @@ def against_champion(
         row = streams.get(db, champion.stream_id)
     if row is not None and row.is_given_up:
         return after
-    theirs = measured(prepared, spec, stored_scores(house, champion.stream_id))
-    before = own.minus(theirs).between(heard + 1, through + horizon)
+    stored = stored_scores(house, champion.stream_id)
+    if spec.small and said is not None and len(stored) and len(said):
+        begin = max(int(stored["session"][0]), int(said["session"][0]))
+        stored, begun = (scores.filter(pl.col("session") >= begin) for scores in (stored, said))
+        whole = measured(prepared, spec, begun)
+    before = whole.minus(measured(prepared, spec, stored)).between(heard + 1, through + horizon)
     return SessionSeries(np.concatenate([before.session, after.session]), np.concatenate([before.value, after.value]))
 
 

@@ -20,8 +20,18 @@ from marketloop.evaluation.rank_ic import SessionSeries
 from marketloop.evaluation.replay import Course, Serving
 from marketloop.evaluation.splits import known_before
 from marketloop.evaluation.stream import Fitted, Stream
-from marketloop.monitoring import PLAN_DAYS, Finding, Judged, by_features, calibration_now, judge, most_severe
+from marketloop.monitoring import (
+    PLAN_DAYS,
+    Finding,
+    Judged,
+    by_features,
+    calibration_now,
+    judge,
+    most_severe,
+    regime_lag,
+)
 from marketloop.monitoring.features import Reference
+from marketloop.monitoring.performance import MOST_LAG
 
 __all__ = ["DriftRule", "Key"]
 
@@ -118,6 +128,10 @@ class DriftRule:
             hit = likeliest == rows.label.astype(np.intp)
             said = rows.probabilities.max(axis=1, initial=0.0)
             found.append(calibration_now(hit, said, number, reference=usual, overlap=horizon)[1])
+        if self.past.spec.family.unit == "session" and rows.probabilities is not None:
+            lag = regime_lag(rows.probabilities.argmax(axis=1), rows.label.astype(np.intp))
+            if lag is not None and lag > MOST_LAG:
+                found.append(Finding("regime", "plan", f"regimes are called {lag} sessions late"))
         return tuple(found)
 
     @cached_property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -13,7 +14,7 @@ from marketloop.data.calendar import load_closes
 from marketloop.evaluation.replay import Course, Due
 from marketloop.loop.schedules import Schedule
 
-__all__ = ["NAMES", "Rule", "check_name", "rule_named"]
+__all__ = ["NAMES", "Rule", "check_name", "rule_named", "split_names"]
 
 NAMES: Final = ("never", "monthly", "weekly", "nightly", "drift")
 LINES: Final[Mapping[str, str]] = {"monthly": "0 2 1 * *", "weekly": "0 3 * * sun", "quarterly": "0 2 1 1,4,7,10 *"}
@@ -42,6 +43,22 @@ class Rule:
             return session in wanted
 
         return asks
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """Return the policies of a list with commas; those inside a cron line belong to it.
+
+    >>> split_names("never,cron:0 2 1 1,7 *,weekly")
+    ('never', 'cron:0 2 1 1,7 *', 'weekly')
+    """
+    found: list[str] = []
+    for part in (part.strip() for part in text.split(",")):
+        is_name = part in {*NAMES, *LINES} or part.startswith((EVERY, CRON))
+        if found and found[-1].startswith(CRON) and not is_name:
+            found[-1] += f",{part}"
+        elif part:
+            found.append(part)
+    return tuple(found)
 
 
 def check_name(name: str) -> None:
@@ -96,5 +113,9 @@ def _closes_before(schedule: Schedule, nights: Sequence[int], sessions: Sessions
     for slot in schedule.slots(closes[0], closes[-1]):
         while at + 1 < len(closes) and closes[at + 1] <= slot:
             at += 1
-        found.add(nights[0] + at)
-    return frozenset(found) & frozenset(nights)
+        newest = nights[0] + at
+        if newest > nights[-1]:
+            break
+        # Where that session has no bars a cycle trains on the newest there are.
+        found.add(nights[bisect_right(nights, newest) - 1])
+    return frozenset(found)
