@@ -17,9 +17,11 @@ from marketloop.evaluation.backtest import Plan
 from marketloop.evaluation.facts import GatePolicy
 from marketloop.evaluation.guard import GuardPolicy
 from marketloop.evaluation.hindsight import Past, Voice
+from marketloop.evaluation.intervals import Interval
 from marketloop.evaluation.nomination import Contender
+from marketloop.evaluation.performance import Bounds
 from marketloop.evaluation.replay import Course, Policy, replay
-from marketloop.evaluation.replayed import Replayed
+from marketloop.evaluation.replayed import Gain, Replayed
 from marketloop.evaluation.stream import Fitted, Stream, StreamSpec, advance, fit_at
 from marketloop.models import builtin_recipes
 
@@ -221,3 +223,15 @@ def test_model_of_a_small_universe_that_says_what_the_stream_says_is_no_worse_th
     lead = past.lead(echo, past.panel.last, None)
     assert len(lead) > 100
     assert not lead.value.any()
+
+
+def test_gain_says_what_its_intervals_tell_and_nothing_else() -> None:
+    def interval(low: float, high: float) -> Interval:
+        return Interval((low + high) / 2, low, high, low, 0.0, 0.5, 100)
+
+    none = Bounds(np.nan, np.nan, np.nan)
+    assert Gain(interval(-0.01, 0.02), interval(-0.01, 0.01), none).told == {}
+    worse = Gain(interval(-0.002, 0.003), interval(0.0002, 0.004), Bounds(0.1, 0.05, 0.2))
+    assert worse.told == {"Brier score": "worse", "return": "better"}
+    unknown = interval(np.nan, np.nan)
+    assert Gain(unknown, unknown, none).told == {}

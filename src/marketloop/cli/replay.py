@@ -68,6 +68,7 @@ def _show(screen: Screen, document: dict[str, Any]) -> None:
             one["rank_ic"],
             _between(one["intervals"]["rank_ic"]),
             one["brier"],
+            one["brier_no_skill"],
             one["sharpe"],
             _between(one["intervals"]["sharpe"]),
             one["with_signals"],
@@ -78,8 +79,27 @@ def _show(screen: Screen, document: dict[str, Any]) -> None:
         )
         for one in policies
     ]
-    columns = ("policy", "rank IC", "95 %", "Brier", "Sharpe", "95 %", "signals", "fits", "promoted", "refused", "s")
+    columns = (
+        "policy",
+        "rank IC",
+        "95 %",
+        "Brier",
+        "no skill",
+        "Sharpe",
+        "95 %",
+        "signals",
+        "fits",
+        "promoted",
+        "refused",
+        "s",
+    )
     screen.table(columns, rows)
+    for name, one in document["benchmarks"].items():
+        bounds = _between(one["interval"])
+        screen.line(
+            f"beside it, {name.replace('_', ' ')}: Sharpe {_short(one['sharpe'])}" + (f" ({bounds})" if bounds else ""),
+            style="dim",
+        )
     screen.line(f"better than {document['beside']} by, per session:")
     beside = [
         (
@@ -96,6 +116,10 @@ def _show(screen: Screen, document: dict[str, Any]) -> None:
         screen.table(("policy", "rank IC", "95 %", "Brier (lower is better)", "95 %"), beside)
     warning_lines(screen, document["warnings"])
     screen.line(f"report: {document['report']}")
+
+
+def _short(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def _label(one: dict[str, Any]) -> str:

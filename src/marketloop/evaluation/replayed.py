@@ -11,7 +11,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from marketloop.core.errors import UsageError
 from marketloop.evaluation.backtest import Backtest, Plan, run_backtest
 from marketloop.evaluation.hindsight import Past
 from marketloop.evaluation.intervals import Interval, ewc_interval
@@ -35,6 +34,16 @@ class Gain:
     rank_ic: Interval
     brier: Interval
     annual_return: Bounds
+
+    @property
+    def told(self) -> dict[str, str]:
+        """By figure whether this policy was ``better`` or ``worse``, where the 95 % interval leaves 0 out."""
+        bounds = {
+            "rank IC": (self.rank_ic.low, self.rank_ic.high),
+            "Brier score": (-self.brier.high, -self.brier.low),
+            "return": (self.annual_return.low, self.annual_return.high),
+        }
+        return {name: "better" if low > 0 else "worse" for name, (low, high) in bounds.items() if low > 0 or high < 0}
 
 
 @dataclass
@@ -97,10 +106,7 @@ class Replayed:
             return None
         panel = self.past.panel
         first, last = (int(row) for row in panel.rows_of(np.array(self.nights, np.int32)))
-        try:
-            return run_backtest(grid_of(self.course.scores, panel), self._rule(), panel, self.plan, rows=(first, last))
-        except UsageError:  # one night alone: nothing can be filled
-            return None
+        return run_backtest(grid_of(self.course.scores, panel), self._rule(), panel, self.plan, rows=(first, last))
 
     @property
     def with_signals(self) -> float:

@@ -74,8 +74,6 @@ class DriftRule:
         serving = course.now
         if serving is None:
             return False
-        if serving.through == session:  # trained at this very close
-            return False
         today = self.sessions.date(session)
         action = most_severe(self.findings(session, course, serving))
         if action == "plan" and (self._planned is None or self._planned[0] != len(course.trained)):

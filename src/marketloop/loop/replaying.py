@@ -122,9 +122,22 @@ class ReplayResult:
             "tickers": len(self.prepared.panel.tickers),
             "beside": _name(first),
             "walk_seconds": round(self.walk_seconds, 4),
+            "benchmarks": self._benchmarks(),
             "policies": [self._policy(one, first) for one in self.replayed],
             "warnings": list(self.warnings),
             "report": None if report is None else str(report),
+        }
+
+    def _benchmarks(self) -> dict[str, Any]:
+        """Return what needed no model on the same nights; empty where nothing is traded."""
+        account = next((one.account for one in self.replayed if one.account is not None), None)
+        return {
+            benchmark.name: {
+                "sharpe": _number(benchmark.sharpe.value),
+                "interval": _bounds(benchmark.sharpe),
+                "total_return": _number(benchmark.performance.total_return),
+            }
+            for benchmark in (account.benchmarks if account is not None else ())
         }
 
     def _policy(self, one: Replayed, first: Replayed) -> dict[str, Any]:

@@ -82,20 +82,21 @@ def _lead(sheet: ReplaySheet) -> str:
     base, others = sheet.lines[0], sheet.lines[1:]
     if not others:
         return f"{base.label} alone: nothing to compare it with."
-    told = []
-    for line in others:
-        gain = line.replayed.less(base.replayed)
-        found = gain.rank_ic if gain.rank_ic.n else gain.brier
-        if found.known and not found.low <= 0 <= found.high:
-            better = (found.mean > 0) == bool(gain.rank_ic.n)
-            told.append(f"{line.label} served {'better' if better else 'worse'} than {base.label}")
+    gains = {line.label: line.replayed.less(base.replayed) for line in others}
+    told = [f"{label}, {figure}: {word}" for label, gain in gains.items() for figure, word in gain.told.items()]
     if not told:
         return (
-            f"No policy can be told from {base.label}: every interval of a difference includes 0. "
-            "Retraining more often has cost its seconds and shown nothing for them here."
+            f"No policy can be told from {base.label}: no interval of a difference leaves 0 out. "
+            "What more of retraining cost has bought nothing that shows here."
         )
-    luck = f"With {len(others)} comparisons, one in twenty does so by luck." if len(others) > 1 else ""
-    return f"{'; '.join(told)}: the 95 % interval leaves 0 out. {luck}".strip()
+    asked = sum(
+        (gain.rank_ic.known, gain.brier.known, math.isfinite(gain.annual_return.low)).count(True)
+        for gain in gains.values()
+    )
+    return (
+        f"Told from {base.label} by an interval that leaves 0 out: {'; '.join(told)}. "
+        f"{asked} intervals were asked, of which one in twenty does so by luck."
+    )
 
 
 def _quality(sheet: ReplaySheet) -> Table:
@@ -222,6 +223,14 @@ def _accounts(sheet: ReplaySheet) -> tuple[Block, ...]:
         data.append(_line(dates, np.asarray(test.account.equity) / test.plan.capital, line, at, sheet))
     if not data:
         return ()
+    beside = next(line.replayed.account for line in sheet.lines if line.replayed.account is not None)
+    for benchmark in beside.benchmarks if beside is not None else ():
+        if benchmark.name == "buy_and_hold":
+            dates = [sheet.date(sheet.nights[0] + row) for row in range(len(benchmark.returns) + 1)]
+            level = np.concatenate([[1.0], np.cumprod(1 + benchmark.returns)])
+            name = f"buy and hold (Sharpe {number(benchmark.sharpe.value)})"
+            style = {"color": "--muted", "width": 1.5, "dash": "dash"}
+            data.append({"type": "scatter", "mode": "lines", "x": dates, "y": level, "name": name, "line": style})
     note = "costs paid, orders filled in the next session; a provisional version says HOLD, and its account holds cash"
     return (Figure("accounts", "Value of 1", data, {"yaxis": {"tickformat": ".2f"}}, note, 360),)
 
